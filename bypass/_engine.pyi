@@ -1,0 +1,87 @@
+"""Typed face of the extension `bypass._engine` (built from cython_ext/engine.pyx)."""
+
+from collections.abc import Buffer, Sequence
+
+def image_hash(data: Buffer) -> int: ...
+def folded_sum(data: Buffer) -> int: ...
+def body_sums(body: Buffer, sums: Buffer) -> None: ...
+
+COUNTERS: tuple[tuple[str, str], ...]
+"""Name and meaning of every counter, in the order of Engine.counters()."""
+
+class XdpSocket:
+    """One bound AF_XDP socket with its own UMEM: a driver for one queue of one interface.
+
+    Raises OSError(errno, message, stage) when a step fails; `stage` (OSError.filename) is one of
+    "memory", "socket", "umem", "rings", "bind", "map", "options".
+    """
+
+    def __init__(
+        self,
+        *,
+        ifindex: int,
+        queue: int,
+        rx_frames: int,
+        tx_frames: int,
+        frame_bytes: int,
+        zero_copy: bool | None = None,
+        busy_poll_us: int = 0,
+    ) -> None: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def queue(self) -> int: ...
+    @property
+    def zero_copy(self) -> bool:
+        """As read back from the kernel (XDP_OPTIONS), not as asked for."""
+    def statistics(self) -> dict[str, int]:
+        """XDP_STATISTICS of the kernel and the driver's own counts."""
+    def close(self) -> None: ...
+
+class Engine:
+    """The data plane of one worker: its connections, its drivers, its site.
+
+    `image` stays mapped for the engine's life. `addresses` are 4 or 16 octets each, in network
+    order. `secret` is 32 random octets: flow hash and sequence number keys.
+    """
+
+    def __init__(
+        self,
+        *,
+        image: Buffer,
+        addresses: Sequence[bytes],
+        port: int,
+        secret: bytes,
+        mtu: int = 1500,
+        connections: int = 65536,
+        request_buffers: int = 4096,
+        idle_timeout_ns: int = 60_000_000_000,
+        header_timeout_ns: int = 10_000_000_000,
+        time_wait_ns: int = 60_000_000_000,
+        accept_partial_checksums: bool = False,
+    ) -> None: ...
+    def add_socket(self, socket: XdpSocket) -> int:
+        """Adds a driver before run(); the engine keeps the socket alive. Returns its number."""
+    def add_memory(self, *, rx_frames: int, tx_frames: int, frame_bytes: int = 2048) -> int:
+        """Adds a memory driver, for tests and benchmarks. Returns its number."""
+    def inject(self, driver: int, frame: bytes) -> bool:
+        """Memory driver: one frame arrives. False when its receive ring is full."""
+    def collect(self, driver: int) -> list[bytes]:
+        """Memory driver: the frames sent since the last call; completes them."""
+    def turn(self, now_ns: int) -> int:
+        """One turn of the worker loop at time `now_ns`; returns how many frames were received."""
+    def run(self, *, spin_ns: int, sleep_ms: int, cpu: int = -1) -> int:
+        """Runs on the real clock, without the GIL, until stop(); 0, or -errno when a socket died.
+
+        Spins for `spin_ns` after the last frame (-1: always), then sleeps in poll() for at most
+        `sleep_ms` at a time.
+        """
+    def stop(self) -> None:
+        """Ends run(), from any thread."""
+    def drain(self) -> None:
+        """Refuses new connections and closes idle ones; the rest finish their responses."""
+    def counters(self) -> dict[str, int]: ...
+    @property
+    def open_connections(self) -> int: ...
+    def frames_lost(self) -> int:
+        """Frames that are in no pool, ring or hand, over all drivers: 0 in a healthy engine."""
