@@ -54,9 +54,9 @@ Addresses = Annotated[
 SizeBytes = Annotated[
     int,
     Meta(
-        ge=1 << 20,
+        ge=0,
         le=1 << 46,
-        description="a size from 1M on, such as 512M or 2G",
+        description="a size such as 512M or 2G; 0 means half of the memory available",
         extra=_number_of(parse_size_bytes),
     ),
 ]
@@ -76,7 +76,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     connections: Annotated[int, Meta(ge=64, le=1 << 24, description="a number from 64 to 16777216")] = 65536
     idle_timeout: PositiveDuration = 60.0
     drain_timeout: Duration = 10.0
-    max_memory: SizeBytes = 1 << 30
+    max_memory: SizeBytes = 0
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
 
     def __post_init__(self) -> None:
