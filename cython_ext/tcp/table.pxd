@@ -22,7 +22,8 @@ cdef struct TcpTable:
     uint32_t in_use
     uint32_t half_open          # records in SYN_RCVD
     uint32_t half_open_most
-    uint32_t wait_oldest        # TIME_WAIT list
+    uint32_t waiting            # records in TIME_WAIT
+    uint32_t wait_oldest        # list of them
     uint32_t wait_newest
     Pool free
     SipKey key
@@ -146,6 +147,7 @@ cdef inline void wait_append(TcpTable *table, uint32_t number) noexcept nogil:
     else:
         table.conns[table.wait_newest].wait_next = number
     table.wait_newest = number
+    table.waiting += 1
 
 
 cdef inline void wait_unlink(TcpTable *table, uint32_t number) noexcept nogil:
@@ -161,3 +163,4 @@ cdef inline void wait_unlink(TcpTable *table, uint32_t number) noexcept nogil:
         table.conns[conn.wait_next].wait_prev = conn.wait_prev
     conn.wait_prev = NIL
     conn.wait_next = NIL
+    table.waiting -= 1
