@@ -1,6 +1,8 @@
 """Typed face of the extension `bypass._engine` (built from cython_ext/engine.pyx)."""
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
+
+from typing_extensions import Buffer
 
 def image_hash(data: Buffer) -> int: ...
 def folded_sum(data: Buffer) -> int: ...

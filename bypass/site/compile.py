@@ -1,0 +1,231 @@
+"""Compiles a document root into an image: one pass over the files, straight into the mapped output.
+
+Nothing of the site is held in memory but its names and heads. Digests and sums are taken of the
+octets that lie in the image, not of what was read. The header is written last, so that an image
+whose making was interrupted is never taken for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from bypass._engine import body_sums, folded_sum, image_hash
+from bypass.errors import SiteError
+from bypass.site.heads import ETAG_BYTES, etag
+from bypass.site.index import PathIndex, build_index, slots_for
+from bypass.site.layout import (
+    HEADER,
+    RESPONSE,
+    ErrorSlot,
+    Header,
+    ResponseRecord,
+    Sections,
+    aligned,
+    sums_of,
+)
+from bypass.site.limits import default_limit_bytes, format_bytes
+from bypass.site.plan import Body, Plan, make_plan, reread_bytes
+from bypass.site.scan import Asset, Scan, Skipped, scan
+from bypass.site.source import Tick, changed, read_into
+
+Progress = Callable[[int, int], None]
+"""Called with (done_bytes, total_bytes) while files are read."""
+
+_OVERHEAD_PER_FILE = 512  # slot, record, head and padding of a file, roughly
+_BIGGEST_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSummary:
+    """What an image holds. body_bytes: of all bodies as stored, equal ones once; deduplicated_bytes:
+    what storing them once saved; seconds: how long compiling took."""
+
+    files: int
+    responses: int
+    body_bytes: int
+    image_bytes: int
+    deduplicated_bytes: int
+    skipped: Skipped
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Offsets from the start of the image, by number: heads, bodies; sums_first in sums."""
+
+    sections: Sections
+    heads: list[int]
+    bodies: list[int]
+    sums_first: list[int]
+
+
+def compile_site(
+    root: Path,
+    output: BinaryIO | int,
+    *,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+    exclude: Collection[tuple[int, int]] = (),
+) -> SiteSummary:
+    """Compiles the folder `root` into `output`, a regular file or memfd open for reading and writing.
+
+    The output is overwritten from its start. max_bytes: largest image allowed (default: half of the
+    memory available). exclude: (device, inode) of files to leave out. Raises SiteError.
+    """
+    started = time.monotonic()
+    found = scan(root, exclude=exclude)
+    limit_bytes = default_limit_bytes() if max_bytes is None else max_bytes
+    _check_size(found, _estimate_bytes(found), limit_bytes)
+    tick = _ticker(progress, reread_bytes(found) + sum(asset.size for asset in found.assets))
+    plan = make_plan(found, tick)
+    tick(plan.deduplicated_bytes)
+    places = _place(plan)
+    _check_size(found, places.sections.image_bytes, limit_bytes)
+    fd = output if isinstance(output, int) else output.fileno()
+    _allocate(fd, places.sections.image_bytes)
+    _write(fd, plan, places, tick)
+    return SiteSummary(
+        files=plan.files,
+        responses=len(plan.responses),
+        body_bytes=plan.body_bytes,
+        image_bytes=places.sections.image_bytes,
+        deduplicated_bytes=plan.deduplicated_bytes,
+        skipped=found.skipped,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _ticker(progress: Progress | None, total_bytes: int) -> Tick:
+    done_bytes = 0
+
+    def tick(count: int) -> None:
+        nonlocal done_bytes
+        done_bytes += count
+        if progress is not None:
+            progress(done_bytes, total_bytes)
+
+    return tick
+
+
+def _estimate_bytes(found: Scan) -> int:
+    """The image's size by the sizes of the files alone; equal files count each time."""
+    return sum(
+        aligned(asset.size) + 2 * sums_of(asset.size) + 2 * len(asset.url) + _OVERHEAD_PER_FILE
+        for asset in found.assets
+    )
+
+
+def _check_size(found: Scan, needed: int, max_bytes: int) -> None:
+    if needed <= max_bytes:
+        return
+    biggest = sorted(found.assets, key=lambda asset: (-asset.size, asset.url))[:_BIGGEST_SHOWN]
+    named = ", ".join(f"{os.fsdecode(asset.url)} ({format_bytes(asset.size)})" for asset in biggest)
+    raise SiteError(
+        f"{found.root}: the site needs {format_bytes(needed)} of memory, {format_bytes(max_bytes)} are allowed",
+        why=f"{len(found.assets)} files, the biggest: {named}",
+        remedy="Allow more with --max-memory, or take big files out of the site.",
+    )
+
+
+def _place(plan: Plan) -> _Places:
+    """Decides where each head, body and sum lies."""
+    heads, bodies, sums_first = [], [], []
+    heads_end = bodies_end = sums_end = 0
+    for response in plan.responses:
+        start = aligned(heads_end)
+        heads.append(start)
+        heads_end = start + len(response.head.octets)
+    for body in plan.bodies:
+        start = aligned(bodies_end)
+        bodies.append(start)
+        bodies_end = start + body.size
+        sums_first.append(sums_end)
+        sums_end += sums_of(body.size)
+    sections = Sections(
+        slots_count=slots_for(len(plan.paths)),
+        paths_bytes=sum(len(path) for path, _ in plan.paths),
+        responses_count=len(plan.responses),
+        heads_bytes=heads_end,
+        sums_count=sums_end,
+        bodies_bytes=bodies_end,
+    )
+    heads = [sections.heads_offset + start for start in heads]
+    bodies = [sections.bodies_offset + start for start in bodies]
+    return _Places(sections, heads, bodies, sums_first)
+
+
+def _allocate(fd: int, image_bytes: int) -> None:
+    """Gives the output its size and real space: writing to a mapped hole on a full disk would be a signal."""
+    try:
+        os.ftruncate(fd, 0)
+        os.posix_fallocate(fd, 0, image_bytes)
+    except OSError as error:
+        raise SiteError(
+            f"no room for an image of {format_bytes(image_bytes)}",
+            why=error.strerror or "cannot be allocated",
+            remedy="Choose another place for it, or make room.",
+        ) from None
+
+
+def _write(fd: int, plan: Plan, places: _Places, tick: Tick) -> None:
+    with mmap.mmap(fd, places.sections.image_bytes) as mapped, memoryview(mapped) as image:
+        digests = [_write_body(image, places, number, body, tick) for number, body in enumerate(plan.bodies)]
+        _write_responses(image, plan, places, digests)
+        index = build_index(plan.paths)
+        _write_index(image, places.sections, index)
+        with image[HEADER.size :] as content:
+            checksum = image_hash(content)
+        errors = tuple(range(len(ErrorSlot)))
+        header = Header(places.sections, checksum, index.max_probe, plan.files, errors)
+        image[: HEADER.size] = header.pack()
+
+
+def _write_body(image: memoryview, places: _Places, number: int, body: Body, tick: Tick) -> bytes:
+    """Stores one body and its sums; returns its SHA-256."""
+    start = places.bodies[number]
+    sums_start = places.sections.sums_offset + 2 * places.sums_first[number]
+    with image[start : start + body.size] as stored:
+        if isinstance(body.source, Asset):
+            read_into(body.source, stored, tick)
+        else:
+            stored[:] = body.source
+        digest = hashlib.sha256(stored).digest()
+        if body.digest is not None and isinstance(body.source, Asset) and body.digest != digest:
+            raise changed(body.source)
+        with image[sums_start : sums_start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
+            body_sums(stored, sums)
+    return digest
+
+
+def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
+    for number, response in enumerate(plan.responses):
+        head = bytearray(response.head.octets)
+        if response.etag_offset >= 0:
+            tag = etag(digests[response.body]).encode("ascii")
+            head[response.etag_offset : response.etag_offset + ETAG_BYTES] = tag
+        start = places.heads[number]
+        image[start : start + len(head)] = head
+        record = ResponseRecord(
+            head_offset=start,
+            body_offset=places.bodies[response.body],
+            body_bytes=plan.bodies[response.body].size,
+            sums_first=places.sums_first[response.body],
+            head_bytes=len(head),
+            head_sum=folded_sum(head),
+            date_offset=response.head.date_offset,
+            status=response.status,
+            flags=response.flags,
+        )
+        record.pack_into(image, places.sections.responses_offset + number * RESPONSE.size)
+
+
+def _write_index(image: memoryview, sections: Sections, index: PathIndex) -> None:
+    image[sections.slots_offset : sections.slots_offset + len(index.slots)] = index.slots
+    image[sections.paths_offset : sections.paths_offset + len(index.paths)] = index.paths

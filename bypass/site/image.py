@@ -1,0 +1,135 @@
+"""An image as the rest of the control plane sees it: opened, checked, mapped read-only."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from bypass.errors import SiteError
+from bypass.site.index import find
+from bypass.site.layout import EMPTY_SLOT, MAGIC, RESPONSE, SLOT, ErrorSlot, Header, ResponseRecord, sums_of
+from bypass.site.validate import check_image
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """One response. head lacks the empty line and has zero octets for a date; body and sums are views."""
+
+    record: ResponseRecord
+    head: bytes
+    body: memoryview
+    sums: memoryview
+
+    @property
+    def status(self) -> int:
+        return self.record.status
+
+
+class SiteImage:
+    """A checked image. `buffer` is the whole of it, for the engine; it is valid until close()."""
+
+    def __init__(self, buffer: memoryview, header: Header) -> None:
+        self.buffer = buffer
+        self.header = header
+        lie = header.sections
+        self._slots = buffer[lie.slots_offset : lie.slots_offset + lie.slots_count * SLOT.size]
+        self._paths = buffer[lie.paths_offset : lie.paths_offset + lie.paths_bytes]
+
+    @property
+    def files(self) -> int:
+        return self.header.files
+
+    @property
+    def image_bytes(self) -> int:
+        return self.header.sections.image_bytes
+
+    def __len__(self) -> int:
+        """How many paths answer."""
+        responses = self._slots.cast("I")[1::4].tolist()
+        return len(responses) - responses.count(EMPTY_SLOT)
+
+    def __iter__(self) -> Iterator[tuple[bytes, StoredResponse]]:
+        """Every path (raw octets) with its response, in no useful order."""
+        for _, response, offset, size in SLOT.iter_unpack(self._slots):
+            if response != EMPTY_SLOT:
+                yield bytes(self._paths[offset : offset + size]), self.response(response)
+
+    def lookup(self, path: bytes) -> StoredResponse | None:
+        """The response for an absolute, percent-decoded path, found the way the data plane finds it."""
+        number = find(self._slots, self._paths, self.header.max_probe, path)
+        return None if number is None else self.response(number)
+
+    def error(self, slot: ErrorSlot) -> StoredResponse:
+        return self.response(self.header.errors[slot])
+
+    def response(self, number: int) -> StoredResponse:
+        """Response `number`. Raises IndexError."""
+        lie = self.header.sections
+        if not 0 <= number < lie.responses_count:
+            raise IndexError(number)
+        record = ResponseRecord(
+            *RESPONSE.unpack_from(self.buffer, lie.responses_offset + number * RESPONSE.size)
+        )
+        sums = lie.sums_offset + 2 * record.sums_first
+        return StoredResponse(
+            record,
+            head=bytes(self.buffer[record.head_offset : record.head_offset + record.head_bytes]),
+            body=self.buffer[record.body_offset : record.body_offset + record.body_bytes],
+            sums=self.buffer[sums : sums + 2 * sums_of(record.body_bytes)].cast("H"),
+        )
+
+    def close(self) -> None:
+        """Lets go of the mapping; it goes away with the last view of it, such as an engine's."""
+        self._slots.release()
+        self._paths.release()
+        self.buffer.release()
+
+    def __enter__(self) -> SiteImage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_image(source: Path | int) -> SiteImage:
+    """Maps and checks an image file, or a descriptor of one (which stays open and may be closed).
+
+    Raises SiteError that says what is wrong.
+    """
+    name = f"descriptor {source}" if isinstance(source, int) else str(source)
+    buffer = memoryview(_map(source, name))
+    return SiteImage(buffer, check_image(name, buffer))
+
+
+def is_image(path: Path) -> bool:
+    """Whether `path` is a file that starts as an image does; open_image() may still refuse it."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def _map(source: Path | int, name: str) -> mmap.mmap:
+    try:
+        if isinstance(source, int):
+            return mmap.mmap(source, 0, access=mmap.ACCESS_READ)
+        with open(source, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise SiteError(
+            f"{name}: no such file", remedy="Name an existing folder or an image made by 'bypass build'."
+        ) from None
+    except ValueError:  # mmap's word for an empty file
+        raise SiteError(f"{name}: not a usable image", why="the file is empty") from None
+    except OSError as error:
+        raise SiteError(f"{name}: cannot be read", why=error.strerror or type(error).__name__) from None

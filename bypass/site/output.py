@@ -1,0 +1,100 @@
+"""Where an image goes: a file that appears whole or not at all, or memory shared with the workers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+from bypass.errors import SiteError
+from bypass.site.compile import Progress, SiteSummary, compile_site
+
+_F_SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h, since 5.1; Python 3.11 has no name for it
+
+
+def build_image_file(
+    root: Path, path: Path, *, max_bytes: int | None = None, progress: Progress | None = None
+) -> SiteSummary:
+    """Compiles `root` into the file `path`, by way of a temporary name beside it.
+
+    An older image at `path` stays valid for those who have it mapped, and is not part of the site
+    when it lies within the root. Raises SiteError; then `path` is as it was.
+    """
+    try:
+        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(fd, "r+b") as output:
+            summary = compile_site(
+                root, output, max_bytes=max_bytes, progress=progress, exclude=_identity(path)
+            )
+            os.fchmod(output.fileno(), 0o666 & ~_umask())
+            os.fsync(output.fileno())
+        os.rename(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
+        raise
+    return summary
+
+
+def compile_to_memfd(
+    root: Path, *, max_bytes: int | None = None, progress: Progress | None = None
+) -> tuple[int, SiteSummary]:
+    """Compiles `root` into anonymous memory: (descriptor, summary). The caller closes the descriptor.
+
+    The memory can no longer be written or resized, whoever inherits the descriptor. Raises SiteError.
+    """
+    fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        summary = compile_site(root, fd, max_bytes=max_bytes, progress=progress)
+        _seal(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, summary
+
+
+def _seal(fd: int) -> None:
+    # Not F_SEAL_WRITE: before kernel 6.7 that forbids shared mappings, read-only ones too.
+    resize = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
+    try:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, resize | _F_SEAL_FUTURE_WRITE)
+    except OSError:  # kernel before 5.1
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, resize)
+
+
+def _identity(path: Path) -> tuple[tuple[int, int], ...]:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return ()
+    return ((about.st_dev, about.st_ino),)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unwritable(path: Path, error: OSError) -> SiteError:
+    return SiteError(
+        f"{path}: the image cannot be written",
+        why=error.strerror or type(error).__name__,
+        remedy="Name a place in an existing folder that you may write to.",
+    )

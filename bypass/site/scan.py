@@ -1,0 +1,215 @@
+"""Finds the files of a document root: what is served, under which URL path, and what is left out.
+
+Names are raw octets: a file name need not be UTF-8. The order is that of the URL paths' octets, so
+the same folder gives the same list on every machine. Reads no file contents.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bypass.errors import SiteError
+
+WELL_KNOWN = b".well-known"  # RFC 8615: the one dotted name that is meant to be served
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One regular file to be served.
+
+    url: absolute URL path, not percent-encoded. path: where to open it, symlinks resolved.
+    device, inode, mtime_ns, size: what the file was when it was found; source.py holds it to that.
+    """
+
+    url: bytes
+    path: bytes
+    size: int
+    device: int
+    inode: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class Skipped:
+    """How many directory entries were left out, by reason. A directory counts once."""
+
+    hidden: int = 0
+    symlinks_outside: int = 0
+    symlinks_broken: int = 0
+    symlink_loops: int = 0
+    special: int = 0
+    images: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, name) for name in _REASONS)
+
+    def counts(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in _REASONS}
+
+    def messages(self) -> list[str]:
+        """One line for each reason that occurred."""
+        return [f"{getattr(self, name)} {text}" for name, text in _REASONS.items() if getattr(self, name)]
+
+
+_REASONS = {
+    "hidden": "hidden (name starts with a dot; only .well-known is served)",
+    "symlinks_outside": "symlinks left out: they lead out of the document root",
+    "symlinks_broken": "symlinks left out: their target does not exist",
+    "symlink_loops": "symlinks left out: they lead back to a folder that contains them",
+    "special": "left out: neither file nor folder (pipe, device or socket)",
+    "images": "left out: the image being written",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """All assets of a document root, sorted by URL path."""
+
+    root: Path
+    assets: list[Asset]
+    skipped: Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder still to be read. ancestors: (device, inode) of it and all folders around it."""
+
+    path: bytes
+    url: bytes
+    ancestors: frozenset[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The state of one scan."""
+
+    root: bytes
+    exclude: Collection[tuple[int, int]]
+    assets: list[Asset] = field(default_factory=list)
+    skipped: Skipped = field(default_factory=Skipped)
+    pending: list[_Folder] = field(default_factory=list)
+
+
+def scan(root: Path, *, exclude: Collection[tuple[int, int]] = ()) -> Scan:
+    """Lists what `root` serves. `exclude`: (device, inode) of files that are not part of the site.
+
+    Raises SiteError when root is missing, not a folder, unreadable, or holds nothing to serve.
+    """
+    walk = _Walk(os.path.realpath(os.fsencode(root)), exclude)
+    about = _root_stat(root)
+    walk.pending.append(_Folder(walk.root, b"/", frozenset({(about.st_dev, about.st_ino)})))
+    while walk.pending:
+        _read_folder(walk, walk.pending.pop())
+    if not walk.assets:
+        left_out = "; ".join(walk.skipped.messages())
+        raise SiteError(
+            f"{root}: no file to serve",
+            why=left_out or "the folder is empty",
+            remedy="Put an index.html there, or name the folder that holds the site.",
+        )
+    walk.assets.sort(key=lambda asset: asset.url)
+    return Scan(root, walk.assets, walk.skipped)
+
+
+def _root_stat(root: Path) -> os.stat_result:
+    try:
+        about = os.stat(root)
+    except FileNotFoundError:
+        raise SiteError(
+            f"{root}: no such folder", remedy="Name an existing folder or an image made by 'bypass build'."
+        ) from None
+    except OSError as error:
+        raise SiteError(f"{root}: cannot be read", why=_reason(error)) from None
+    if not stat.S_ISDIR(about.st_mode):
+        raise SiteError(f"{root}: not a folder", remedy="Name the folder that holds the site.")
+    return about
+
+
+def _read_folder(walk: _Walk, folder: _Folder) -> None:
+    try:
+        for entry in _entries(folder.path):
+            _take(walk, folder, entry)
+    except PermissionError as error:
+        name = os.fsdecode(error.filename or folder.path)
+        raise SiteError(
+            f"{name}: cannot be read",
+            why=_reason(error),
+            remedy=f"Make it readable (chmod a+rX), or take it out of {os.fsdecode(walk.root)}.",
+        ) from None
+    except FileNotFoundError as error:
+        raise SiteError(
+            f"{os.fsdecode(error.filename or folder.path)}: vanished while the site was being read",
+            remedy="Try again when the folder is at rest.",
+        ) from None
+    except OSError as error:
+        raise SiteError(
+            f"{os.fsdecode(error.filename or folder.path)}: cannot be read", why=_reason(error)
+        ) from None
+
+
+def _entries(path: bytes) -> Iterator[os.DirEntry[bytes]]:
+    with os.scandir(path) as entries:
+        yield from entries
+
+
+def _take(walk: _Walk, folder: _Folder, entry: os.DirEntry[bytes]) -> None:
+    """Judges one directory entry."""
+    if entry.name.startswith(b".") and entry.name != WELL_KNOWN:
+        walk.skipped.hidden += 1
+        return
+    path = entry.path
+    if entry.is_symlink():
+        target = _target(walk, path)
+        if target is None:
+            return
+        path, about = target
+    else:
+        about = entry.stat(follow_symlinks=False)
+    url = folder.url + entry.name
+    if stat.S_ISDIR(about.st_mode):
+        _descend(walk, folder, path, url + b"/", about)
+    elif not stat.S_ISREG(about.st_mode):
+        walk.skipped.special += 1
+    elif (about.st_dev, about.st_ino) in walk.exclude:
+        walk.skipped.images += 1
+    else:
+        walk.assets.append(
+            Asset(url, path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns),
+        )
+
+
+def _target(walk: _Walk, link: bytes) -> tuple[bytes, os.stat_result] | None:
+    """Where a symlink leads, or None (counted) when that is outside of the root or nowhere.
+
+    A target may have a hidden name: the link that shows it was made on purpose, and mounted
+    configuration volumes link every file to a dotted folder beside it.
+    """
+    try:
+        target = os.path.realpath(link, strict=True)
+        about = os.stat(target)
+    except PermissionError:
+        raise
+    except OSError:  # no such target, or symlinks that lead to each other (ELOOP)
+        walk.skipped.symlinks_broken += 1
+        return None
+    if target != walk.root and not target.startswith(walk.root.rstrip(b"/") + b"/"):
+        walk.skipped.symlinks_outside += 1
+        return None
+    return target, about
+
+
+def _descend(walk: _Walk, folder: _Folder, path: bytes, url: bytes, about: os.stat_result) -> None:
+    identity = (about.st_dev, about.st_ino)
+    if identity in folder.ancestors:
+        walk.skipped.symlink_loops += 1
+        return
+    walk.pending.append(_Folder(path, url, folder.ancestors | {identity}))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,101 @@
+"""Reads the files that scan found, and notices when one is not what it was.
+
+A file that is replaced, changes or vanishes meanwhile is a SiteError that names it: an image must
+be the site at one moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from bypass.errors import SiteError
+from bypass.site.scan import Asset
+
+CHUNK_BYTES = 4 << 20
+
+# O_NONBLOCK: a pipe that took the file's place must not block; O_NOFOLLOW: nor a symlink be followed.
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+Tick = Callable[[int], None]
+"""Called with the number of octets read since the last call."""
+
+
+def read_into(asset: Asset, target: memoryview, tick: Tick) -> None:
+    """Reads the whole file into `target`, which has its size. Raises SiteError."""
+    with _opened(asset) as fd:
+        done = 0
+        while done < asset.size:
+            count = os.readv(fd, [target[done : done + CHUNK_BYTES]])
+            if count == 0:
+                raise changed(asset)
+            done += count
+            tick(count)
+
+
+def digest(asset: Asset, tick: Tick) -> bytes:
+    """SHA-256 of the file's content. Raises SiteError."""
+    found = hashlib.sha256()
+    with _opened(asset) as fd:
+        buffer = memoryview(bytearray(min(CHUNK_BYTES, asset.size)))
+        left = asset.size
+        while left:
+            count = os.readv(fd, [buffer[:left]])
+            if count == 0:
+                raise changed(asset)
+            found.update(buffer[:count])
+            left -= count
+            tick(count)
+    return found.digest()
+
+
+@contextmanager
+def _opened(asset: Asset) -> Iterator[int]:
+    """A descriptor of the very file that scan saw, checked on entry and again on leaving."""
+    try:
+        fd = os.open(asset.path, _OPEN_FLAGS)
+    except OSError as error:
+        raise _unopened(asset, error) from None
+    try:
+        _check(asset, fd)
+        yield fd
+        _check(asset, fd)
+    except OSError as error:
+        raise SiteError(
+            f"{os.fsdecode(asset.path)}: reading failed", why=error.strerror or "input/output error"
+        ) from None
+    finally:
+        os.close(fd)
+
+
+def _check(asset: Asset, fd: int) -> None:
+    about = os.fstat(fd)
+    now = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+    if now != (asset.device, asset.inode, asset.size, asset.mtime_ns):
+        raise changed(asset)
+
+
+def _unopened(asset: Asset, error: OSError) -> SiteError:
+    name = os.fsdecode(asset.path)
+    if isinstance(error, PermissionError):
+        return SiteError(
+            f"{name}: cannot be read",
+            why=error.strerror or "permission denied",
+            remedy="Make it readable (chmod a+r), or take it out of the site.",
+        )
+    if isinstance(error, FileNotFoundError):
+        return SiteError(
+            f"{name}: vanished while the site was being compiled",
+            remedy="Try again when the folder is at rest.",
+        )
+    return SiteError(f"{name}: cannot be opened", why=error.strerror or "unknown error")
+
+
+def changed(asset: Asset) -> SiteError:
+    """The error for a file whose content is not what it was a moment ago."""
+    return SiteError(
+        f"{os.fsdecode(asset.path)}: changed while the site was being compiled",
+        remedy="Try again when the folder is at rest.",
+    )
