@@ -38,7 +38,9 @@ from cython_ext.driver.umem cimport (
 )
 from cython_ext.driver.xdp_abi cimport XSK_SO_PREFER_BUSY_POLL, XskDesc
 from cython_ext.driver.xdp_abi cimport xsk_kick_rx, xsk_kick_tx, xsk_set_generic
-from cython_ext.wire.bytes cimport prefetch
+
+cdef extern from "abi/bytes.h" nogil:
+    void prefetch(const void *p)
 
 cdef enum AfXdpStage:
     AF_XDP_STAGE_NONE = 0
