@@ -41,7 +41,10 @@ def extension(name: str, source: str) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension("bypass._engine", "cython_ext/engine.pyx")],
+        [
+            extension("bypass._engine", "cython_ext/engine.pyx"),
+            extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
+        ],
         compiler_directives=DIRECTIVES,
     ),
 )

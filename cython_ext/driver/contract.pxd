@@ -28,6 +28,7 @@ cdef struct DriverStats:
     uint64_t wakeup_calls       # system calls made to have frames sent
     uint64_t wakeup_busy        # of those, answered with EAGAIN, EBUSY or ENOBUFS
     uint64_t wakeup_failed      # of those, answered with any other error
+    uint64_t rx_kicks           # system calls made to have frames received
 
 cdef struct Driver:
     void *state                 # the implementation's own
@@ -46,4 +47,4 @@ cdef struct Driver:
     uint32_t frames_total
     uint32_t frame_capacity     # octets that fit from Frame.data on
     int32_t fd                  # to sleep on with poll(), or -1
-    DriverStats stats
+    DriverStats *stats          # the implementation's own count, alive as long as `state`

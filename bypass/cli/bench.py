@@ -1,0 +1,16 @@
+"""`bypass bench`: measurements, one command each."""
+
+from __future__ import annotations
+
+import click
+
+from bypass.cli.lazy import LazyGroup
+
+BENCHES = {
+    "engine": ("bypass.bench.engine:engine", "Time per request of the engine alone, on the memory driver."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=BENCHES, help="Measure on this machine.")
+def bench() -> None:
+    pass

@@ -1,0 +1,105 @@
+"""`bypass serve`: arguments to typed options, and what a person is told. No logic."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from bypass.cli.console import Messages, messages_of, verbosity_options
+from bypass.cli.lazy import ExamplesCommand
+from bypass.config import Mode, Poll, ServeOptions, resolve
+from bypass.serve.server import Server
+from bypass.site.image import SiteImage
+from bypass.text import format_bytes, format_count, plural
+
+HELP = """Serve SITE, a folder or an image made by 'bypass build', over AF_XDP.
+
+Only TCP to the address and port goes past the kernel; ssh, ARP, ICMP and every other port keep working.
+Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--config)."""
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples=(
+        "sudo bypass serve ./site --interface eth0",
+        "sudo bypass serve ./site --interface eth0 --port 8080 --poll latency --cpu 1",
+    ),
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.argument("site", required=False)
+@click.option("-i", "--interface", metavar="IF", help="The interface to serve on.")
+@click.option(
+    "--address", multiple=True, metavar="IP", help="Address to serve.  [default: the interface's own]"
+)
+@click.option("--port", metavar="PORT", help="TCP port.  [default: 80]")
+@click.option("--queue", multiple=True, metavar="N", help="Receive queue to take from.  [default: every one]")
+@click.option("--mode", type=click.Choice(get_args(Mode)), help="Where XDP hooks in.  [default: auto]")
+@click.option("--copy", "memory", flag_value="copy", default=None, help="Have the kernel copy packets.")
+@click.option("--zero-copy", "memory", flag_value="zero-copy", help="Insist on it.  [default: as it can]")
+@click.option("--poll", type=click.Choice(get_args(Poll)), help="Spin, sleep or both.  [default: balanced]")
+@click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
+@click.option("--idle-timeout", metavar="TIME", help="Close connections idle for so long.  [default: 60s]")
+@click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
+@click.option("--cpu", metavar="N", help="Pin the worker to this CPU.")
+@click.option(
+    "--drain-timeout", metavar="TIME", help="At a stop, finish responses for so long.  [default: 10s]"
+)
+@click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML).")
+@verbosity_options
+@click.pass_context
+def serve(context: click.Context, /, file: Path | None, **flags: object) -> None:
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    options = resolve(given, os.environ, file).options
+    if not options.site:
+        raise click.UsageError("SITE is missing: name a folder, or an image made by 'bypass build'")
+    if not options.interface:
+        raise click.UsageError("--interface is missing: name the interface to serve on")
+    run(options, messages_of(context))
+
+
+def run(options: ServeOptions, messages: Messages) -> None:
+    """Serves until a signal, and says so."""
+    from bypass.cli.progress import site_progress
+    from bypass.serve.content import open_site
+    from bypass.serve.lifecycle import serve_until_stopped
+    from bypass.serve.parts import kernel_parts
+    from bypass.serve.preflight import prepare, warnings
+    from bypass.serve.server import open_server
+    from bypass.serve.signals import StopRequest
+
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        plan = prepare(options, "bypass serve")
+        for warning in warnings(plan):
+            messages.warn(warning)
+        with site_progress(messages, stop) as progress:
+            image = stack.enter_context(open_site(Path(options.site), options.max_memory or None, progress))
+        stop.check()
+        server = stack.enter_context(open_server(plan, image.buffer, kernel_parts()))
+        announce(messages, server, image)
+        summary = serve_until_stopped(server, stop, options.drain_timeout)
+    left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
+    messages.say(
+        f"stopped: {format_count(summary.requests)} requests, {format_bytes(summary.sent_bytes)} sent"
+        f" in {summary.seconds:.0f} s{left}"
+    )
+
+
+def announce(messages: Messages, server: Server, image: SiteImage) -> None:
+    """What is served where and how, as the kernel reads it back."""
+    plan = server.plan
+    messages.say(f"serving {' '.join(plan.urls)}")
+    queues = ", ".join(map(str, plan.queues))
+    messages.say(
+        f"  on    {plan.interface.name}, driver {plan.driver}, {server.mode} mode,"
+        f" {'zero-copy' if server.zero_copy else 'copy'}, {plural(len(plan.queues), 'queue')} ({queues})"
+    )
+    messages.say(f"  site  {plural(image.files, 'file')}, {format_bytes(image.image_bytes)} of packets")
+    if plan.cpu >= 0:
+        messages.detail(f"  cpu   {plan.cpu}")
+    messages.detail(f"  memory locked for packets: {format_bytes(plan.locked_bytes)}")

@@ -1,0 +1,185 @@
+"""Settings of `bypass serve`: flag > environment BYPASS_* > TOML file > default.
+
+Owns every setting's name, type, bounds and default; a ServeOptions that exists is valid. Does not
+know what is done with them, nor how flags are declared.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from bypass.errors import ConfigError, ExitCode
+from bypass.text import did_you_mean, parse_duration_s, parse_size_bytes
+
+Mode = Literal["auto", "native", "generic"]
+Memory = Literal["auto", "copy", "zero-copy"]
+Poll = Literal["latency", "balanced", "efficient"]
+
+
+def _number_of(parse: Callable[[str], float]) -> dict[str, object]:
+    return {"parse": lambda value: parse(value) if isinstance(value, str) else value}
+
+
+def _addresses(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [str(ip_address(str(item).partition("%")[0])) for item in value]
+    return value
+
+
+_DURATION = "a time such as 500ms, 30s or 5m"
+_AS_SECONDS = _number_of(parse_duration_s)
+Duration = Annotated[float, Meta(ge=0.0, le=86400.0, description=_DURATION, extra=_AS_SECONDS)]
+PositiveDuration = Annotated[
+    float, Meta(ge=0.001, le=86400.0, description=f"{_DURATION}, not zero", extra=_AS_SECONDS)
+]
+PortNumber = Annotated[int, Meta(ge=1, le=65535, description="a number from 1 to 65535")]
+QueueNumbers = Annotated[
+    tuple[Annotated[int, Meta(ge=0, le=4095)], ...],
+    Meta(description="numbers of receive queues, from 0 on; none means every queue"),
+]
+Addresses = Annotated[
+    tuple[str, ...],
+    Meta(
+        description="IPv4 or IPv6 addresses without prefix length; none means the interface's own",
+        extra={"parse": _addresses},
+    ),
+]
+SizeBytes = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1 << 46,
+        description="a size such as 512M or 2G; 0 means half of the memory available",
+        extra=_number_of(parse_size_bytes),
+    ),
+]
+
+
+class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """What `bypass serve` is told. Durations are seconds, sizes bytes."""
+
+    site: str = ""
+    interface: Annotated[str, Meta(max_length=15, description="a name of at most 15 characters")] = ""
+    address: Addresses = ()
+    port: PortNumber = 80
+    queue: QueueNumbers = ()
+    mode: Annotated[Mode, Meta(description="auto, native or generic")] = "auto"
+    memory: Annotated[Memory, Meta(description="auto, copy or zero-copy")] = "auto"
+    poll: Annotated[Poll, Meta(description="latency, balanced or efficient")] = "balanced"
+    connections: Annotated[int, Meta(ge=64, le=1 << 24, description="a number from 64 to 16777216")] = 65536
+    idle_timeout: PositiveDuration = 60.0
+    drain_timeout: Duration = 10.0
+    max_memory: SizeBytes = 0
+    cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
+
+    def __post_init__(self) -> None:
+        for name, hint in HINTS.items():
+            value = getattr(self, name)
+            try:
+                msgspec.convert(value, hint)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"{name} = {value!r}: {error}") from None
+
+
+HINTS: dict[str, Any] = get_type_hints(ServeOptions, include_extras=True)
+KEYS: dict[str, str] = {name.replace("_", "-"): name for name in HINTS}
+"""Key as flags and files spell it -> attribute of ServeOptions."""
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The options, and for each key where its value came from."""
+
+    options: ServeOptions
+    origins: dict[str, str]
+
+
+def resolve(
+    flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None = None
+) -> Resolved:
+    """The options from all places. ConfigError names the place, the key, the value and what is allowed.
+
+    flags: by attribute name; None means not given.
+    """
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(KEYS, "default")
+    for key, (raw, origin) in {
+        **(_from_file(file) if file else {}),
+        **_from_environment(environment),
+        **{k: (flags[n], f"--{k}") for k, n in KEYS.items() if flags.get(n) is not None},
+    }.items():
+        values[KEYS[key]] = _converted(key, raw, origin)
+        origins[key] = origin
+    return Resolved(ServeOptions(**values), origins)  # type: ignore[arg-type]  # checked one by one above
+
+
+def environment_name(key: str) -> str:
+    """BYPASS_IDLE_TIMEOUT for idle-timeout."""
+    return "BYPASS_" + key.upper().replace("-", "_")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    names = {environment_name(key): key for key in KEYS}
+    return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
+
+
+def _from_file(path: Path) -> dict[str, tuple[object, str]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read", why=error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML", why=str(error)) from None
+    _refuse_unknown(path, "", document, ["serve"])
+    table = document.get("serve", {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: serve = {table!r}", why="it must be a table", remedy="Write [serve]")
+    _refuse_unknown(path, "serve.", table, list(KEYS))
+    return {key: (value, str(path)) for key, value in table.items()}
+
+
+def _refuse_unknown(path: Path, prefix: str, table: Mapping[str, object], known: list[str]) -> None:
+    for key, value in table.items():
+        if key not in known:
+            raise ConfigError(
+                f"{path}: {prefix}{key} = {value!r}",
+                why="no such setting",
+                remedy=did_you_mean(key, known) or f"Known here: {', '.join(known)}",
+            )
+
+
+def _converted(key: str, raw: object, origin: str) -> object:
+    """`raw` as the type of its setting. Text from flags and environment is read leniently."""
+    hint = HINTS[KEYS[key]]
+    from_file = not origin.startswith(("--", "BYPASS_"))
+    value = raw
+    if isinstance(value, str) and _is_list(hint) and not from_file:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        for meta in get_args(hint)[1:]:
+            value = (meta.extra or {}).get("parse", lambda same: same)(value)
+        return msgspec.convert(value, hint, strict=from_file)
+    except (ValueError, msgspec.ValidationError):
+        raise _bad_value(key, raw, origin, hint) from None
+
+
+def _bad_value(key: str, raw: object, origin: str, hint: object) -> ConfigError:
+    allowed = next((meta.description for meta in get_args(hint)[1:] if meta.description), "text")
+    shown = ", ".join(map(str, raw)) if isinstance(raw, tuple) else raw
+    where = {"--": f"{origin} {shown}", "BY": f"{origin}={shown}"}.get(
+        origin[:2], f"{origin}: serve.{key} = {raw!r}"
+    )
+    error = ConfigError(where, why=f"it must be {allowed}")
+    if origin.startswith("--"):
+        error.exit_code = ExitCode.USAGE
+    return error
+
+
+def _is_list(hint: Any) -> bool:
+    return getattr(get_args(hint)[0], "__origin__", None) is tuple if get_args(hint) else False

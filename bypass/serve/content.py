@@ -1,0 +1,31 @@
+"""The site to serve: an image as it is, or a folder compiled into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bypass.site.compile import Progress
+from bypass.site.image import SiteImage, is_image, open_image
+from bypass.site.output import compile_to_memfd
+
+
+@contextmanager
+def open_site(path: Path, max_bytes: int | None, progress: Progress | None = None) -> Iterator[SiteImage]:
+    """A checked, mapped image. max_bytes: largest one to compile, None: half of the memory available.
+
+    Raises SiteError: missing, empty, unreadable, too large.
+    """
+    if is_image(path):
+        with open_image(path) as image:
+            yield image
+        return
+    fd, _ = compile_to_memfd(path, max_bytes=max_bytes, progress=progress)
+    try:
+        image = open_image(fd)
+    finally:
+        os.close(fd)
+    with image:
+        yield image

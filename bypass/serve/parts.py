@@ -1,0 +1,107 @@
+"""What a server is put together from, as protocols; `kernel_parts()` are the real ones.
+
+Tests put others in their place and make any of them fail at any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bypass.serve.interface import Address
+from bypass.serve.plan import RX_FRAMES, TX_FRAMES, Plan
+from bypass.worker import Runnable
+
+
+class Program(Protocol):
+    """bypass.xdp.program.RedirectProgram, once entered."""
+
+    def load(self, max_queues: int) -> None: ...
+
+    def set_targets(self, addresses: Sequence[Address], port: int) -> None: ...
+
+    def register(self, queue: int, socket_fd: int) -> None: ...
+
+    def attach(self, ifindex: int, ifname: str, mode: str) -> str: ...
+
+    def detach(self) -> None: ...
+
+
+class Socket(Protocol):
+    """bypass._engine.XdpSocket."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def zero_copy(self) -> bool: ...
+
+    def statistics(self) -> dict[str, int]: ...
+
+    def close(self) -> None: ...
+
+
+class DataPlane(Runnable, Protocol):
+    """bypass._engine.Engine."""
+
+    def drain(self) -> None: ...
+
+    def counters(self) -> dict[str, int]: ...
+
+    @property
+    def open_connections(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How each part is made. `engine` is given the sockets that it polls."""
+
+    program: Callable[[], AbstractContextManager[Program]]
+    socket: Callable[[Plan, int], Socket]
+    engine: Callable[[Plan, memoryview, Sequence[Socket]], DataPlane]
+
+
+def kernel_parts() -> Parts:
+    """AF_XDP sockets, the XDP program and the engine."""
+    from bypass.xdp.program import RedirectProgram
+
+    return Parts(program=RedirectProgram, socket=_open_socket, engine=_make_engine)
+
+
+def _open_socket(plan: Plan, queue: int) -> Socket:
+    from bypass._engine import XdpSocket
+    from bypass.xdp.socket_errors import open_with_retry
+
+    return open_with_retry(
+        lambda: XdpSocket(
+            ifindex=plan.interface.index,
+            queue=queue,
+            rx_frames=RX_FRAMES,
+            tx_frames=TX_FRAMES,
+            frame_bytes=plan.frame_bytes,
+            zero_copy=plan.zero_copy,
+        )
+    )
+
+
+def _make_engine(plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> DataPlane:
+    import secrets
+
+    from bypass._engine import Engine, XdpSocket
+
+    engine = Engine(
+        image=image,
+        addresses=[address.packed for address in plan.addresses],
+        port=plan.port,
+        secret=secrets.token_bytes(32),
+        mtu=plan.interface.mtu_bytes,
+        connections=plan.connections,
+        idle_timeout_ns=plan.idle_timeout_ns,
+        accept_partial_checksums=plan.accept_partial_checksums,
+    )
+    for socket in sockets:
+        assert isinstance(socket, XdpSocket)
+        engine.add_socket(socket)
+    return engine

@@ -1,0 +1,142 @@
+"""From options and facts to the numbers a server is made with. Pure: asks nothing, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from bypass.config import Memory, Mode, Poll, ServeOptions
+from bypass.errors import ConfigError, UnavailableError
+from bypass.nic.quirks import leaves_partial_checksums, needs_full_page_frames
+from bypass.serve.interface import Address, Interface
+from bypass.text import plural
+
+RX_FRAMES = 4096
+TX_FRAMES = 4096
+_XDP_HEADROOM_BYTES = 256  # XDP_PACKET_HEADROOM, in front of every received frame
+_ETHERNET_BYTES = 14 + 2 * 4  # header and up to two VLAN tags
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """spin_ns: how long to spin after the last frame, -1 always. sleep_ms: longest sleep at a time."""
+
+    spin_ns: int
+    sleep_ms: int
+
+
+POLL_PLANS: dict[Poll, PollPlan] = {
+    "latency": PollPlan(spin_ns=-1, sleep_ms=1),
+    "balanced": PollPlan(spin_ns=50_000, sleep_ms=10),
+    "efficient": PollPlan(spin_ns=0, sleep_ms=20),
+}
+ZERO_COPY: dict[Memory, bool | None] = {"auto": None, "copy": False, "zero-copy": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a server on one interface is made with. zero_copy None: as the driver can."""
+
+    interface: Interface
+    driver: str
+    addresses: tuple[Address, ...]
+    port: int
+    queues: tuple[int, ...]
+    mode: Mode
+    zero_copy: bool | None
+    poll: PollPlan
+    frame_bytes: int
+    connections: int
+    idle_timeout_ns: int
+    accept_partial_checksums: bool
+    cpu: int
+
+    @property
+    def locked_bytes(self) -> int:
+        """Packet memory of all queues, which the kernel locks."""
+        return len(self.queues) * (RX_FRAMES + TX_FRAMES) * self.frame_bytes
+
+    @property
+    def foreign_addresses(self) -> tuple[Address, ...]:
+        """Addresses to serve that are not the interface's own."""
+        return tuple(address for address in self.addresses if address not in self.interface.addresses)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return tuple(url_of(address, self.port) for address in self.addresses)
+
+
+def make_plan(
+    options: ServeOptions, interface: Interface, driver: str, rx_queues: int, tx_queues: int
+) -> Plan:
+    """ConfigError or UnavailableError when the options do not fit the interface."""
+    return Plan(
+        interface=interface,
+        driver=driver,
+        addresses=_addresses(options, interface),
+        port=options.port,
+        queues=_queues(options.queue, interface.name, rx_queues, tx_queues),
+        mode=options.mode,
+        zero_copy=ZERO_COPY[options.memory],
+        poll=POLL_PLANS[options.poll],
+        frame_bytes=_frame_bytes(interface, driver),
+        connections=options.connections,
+        idle_timeout_ns=round(options.idle_timeout * 1e9),
+        accept_partial_checksums=leaves_partial_checksums(driver),
+        cpu=options.cpu,
+    )
+
+
+def url_of(address: Address, port: int) -> str:
+    """http://10.0.0.1/ , http://[fd00::1]:8080/"""
+    host = f"[{address}]" if address.version == 6 else str(address)
+    return f"http://{host}/" if port == 80 else f"http://{host}:{port}/"
+
+
+def _addresses(options: ServeOptions, interface: Interface) -> tuple[Address, ...]:
+    wanted = tuple(dict.fromkeys(ip_address(text) for text in options.address)) or interface.addresses
+    if not wanted:
+        raise UnavailableError(
+            f"{interface.name}: the interface has no address",
+            remedy="Give it one (ip address add ...), or name one with --address",
+        )
+    for address in wanted:
+        if address.is_unspecified or address.is_multicast or address.is_loopback:
+            raise ConfigError(
+                f"address {address}",
+                why="not the address of one host on a network",
+                remedy=f"Leave it out to serve every address of {interface.name}",
+            )
+    return wanted
+
+
+def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) -> tuple[int, ...]:
+    queues = tuple(dict.fromkeys(wanted)) or tuple(range(rx_queues))
+    last = max(queues)
+    if last >= rx_queues:
+        raise UnavailableError(
+            f"{name} queue {last}: no such queue",
+            why=f"the interface has {plural(rx_queues, 'receive queue')}, counted from 0",
+        )
+    # A socket on a queue that has no transmit side sends nothing and reports no error.
+    if last >= tx_queues:
+        raise UnavailableError(
+            f"{name} queue {last}: the queue cannot send",
+            why=f"of the interface's {rx_queues} receive queues only {tx_queues} can send as well",
+            remedy=f"Make them equal: ethtool -L {name} rx {tx_queues} tx {tx_queues}",
+        )
+    return queues
+
+
+def _frame_bytes(interface: Interface, driver: str) -> int:
+    """2048 or 4096: one Ethernet frame and the kernel's headroom must fit."""
+    longest = interface.mtu_bytes + _ETHERNET_BYTES + _XDP_HEADROOM_BYTES
+    if longest > 4096:
+        most = 4096 - _ETHERNET_BYTES - _XDP_HEADROOM_BYTES
+        raise UnavailableError(
+            f"{interface.name}: MTU {interface.mtu_bytes} is too large",
+            why=f"a packet must fit into one 4096-byte buffer, which leaves {most}",
+            remedy=f"Lower it: ip link set {interface.name} mtu 1500",
+        )
+    return 4096 if longest > 2048 or needs_full_page_frames(driver) else 2048

@@ -1,0 +1,51 @@
+"""Looks at everything that can be known before anything is changed, cheapest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bypass.config import ServeOptions
+from bypass.errors import SiteError
+from bypass.serve.interface import read_interface, require_usable
+from bypass.serve.plan import Plan, make_plan
+from bypass.serve.privileges import allow_locked_memory, effective_capabilities, require_capabilities
+from bypass.xdp.features import read_device
+
+
+def prepare(options: ServeOptions, command: str) -> Plan:
+    """The plan for these options on this machine. BypassError when it cannot be carried out.
+
+    `options` name a site and an interface. `command` is what messages tell people to run as root.
+    """
+    require_site(Path(options.site))
+    interface = read_interface(options.interface)
+    require_usable(interface)
+    device = read_device(interface.name)
+    plan = make_plan(options, interface, device.driver, device.rx_queues, device.tx_queues)
+    have = effective_capabilities()
+    require_capabilities(have, command)
+    allow_locked_memory(plan.locked_bytes, have)
+    return plan
+
+
+def require_site(path: Path) -> None:
+    """SiteError unless there is something at `path`; what it holds is found out when it is opened."""
+    if not path.exists():
+        raise SiteError(
+            f"{path}: no such folder or image",
+            remedy="Name a folder of files, or an image made by 'bypass build'.",
+        )
+
+
+def warnings(plan: Plan) -> list[str]:
+    """What will work less well than hoped, one sentence each."""
+    found = []
+    if plan.foreign_addresses:
+        names = ", ".join(map(str, plan.foreign_addresses))
+        found.append(
+            f"{names} is not an address of {plan.interface.name}: others reach it only by a route or a"
+            " static neighbour entry"
+        )
+    if not plan.interface.carrier:
+        found.append(f"{plan.interface.name} has no link: is the cable in?")
+    return found

@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# .venv, the Python packages in it and the compiled parts in place. Sourced.
+#
+# Two stamps in .venv hold a digest of what was installed and built last; equal digest, nothing to do.
+
+VENV_PYTHON=.venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
+digest() { sha256sum | cut -d ' ' -f 1; }
+
+python_digest() { "$PYTHON" -c 'import sys; print(sys.version)' | digest; }
+
+# What a change of calls for a new build: contents, not times, so that a git checkout is no change.
+sources_digest() {
+    {
+        echo "BYPASS_DEBUG=${BYPASS_DEBUG:-0}"
+        cat .venv/python-stamp
+        find setup.py pyproject.toml cython_ext bypass/xdp bypass/__init__.py -type f \
+            \( -name '*.py' -o -name '*.toml' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.bpf.c' \) \
+            -print0 | sort -z | xargs -0 sha256sum
+    } | digest
+}
+
+stamp_equals() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+
+make_venv() {
+    command -v "$PYTHON" >/dev/null || die "no $PYTHON: set PYTHON=/path/to/python3"
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "$PYTHON is older than Python 3.11"
+    local wanted
+    wanted=$(python_digest)
+    if [ -x "$VENV_PYTHON" ] && stamp_equals .venv/python-stamp "$wanted"; then return 0; fi
+    say "making .venv with $("$PYTHON" --version)"
+    rm -rf .venv
+    "$PYTHON" -m venv .venv
+    echo "$wanted" >.venv/python-stamp
+}
+
+# install_requirements run|test
+install_requirements() {
+    local wanted extras=() list
+    wanted=$(cat .venv/python-stamp pyproject.toml | digest)
+    if stamp_equals .venv/test-stamp "$wanted"; then return 0; fi
+    if [ "$1" = run ] && stamp_equals .venv/run-stamp "$wanted"; then return 0; fi
+    [ "$1" = run ] || extras=(test dev)
+    say "installing the Python packages"
+    list=$("$VENV_PYTHON" config/setup/requirements.py "${extras[@]}")
+    mapfile -t list <<<"$list"
+    "$VENV_PYTHON" -m pip install -q --retries 5 "${list[@]}"
+    echo "$wanted" >".venv/$1-stamp"
+}
+
+build_in_place() {
+    local wanted
+    wanted=$(sources_digest)
+    if stamp_equals .venv/build-stamp "$wanted" && compgen -G 'bypass/_engine*.so' >/dev/null; then return 0; fi
+    say "compiling"
+    "$VENV_PYTHON" -m pip install -q --no-build-isolation --no-deps -e .
+    echo "$wanted" >.venv/build-stamp
+}

@@ -1,0 +1,68 @@
+/* Every counter of a worker, once: name, what it counts. One counter per reason to drop. */
+#ifndef BYPASS_ABI_COUNTERS_H
+#define BYPASS_ABI_COUNTERS_H
+
+#include <stdint.h>
+
+#define COUNTER_LIST(X) \
+    X(RX_FRAMES, "rx_frames", "frames received") \
+    X(RX_OCTETS, "rx_octets", "octets received, without FCS") \
+    X(TX_FRAMES, "tx_frames", "frames submitted") \
+    X(TX_OCTETS, "tx_octets", "octets submitted, without FCS") \
+    X(TX_REFUSED, "tx_refused", "frames that the driver's TX ring did not take: dropped") \
+    X(TX_NO_FRAME, "tx_no_frame", "times the TX pool was empty: output put off") \
+    X(DROP_SHORT, "drop_short", "frames shorter than their headers") \
+    X(DROP_OTHER_MAC, "drop_other_mac", "frames to another or a group MAC address") \
+    X(DROP_NOT_IP, "drop_not_ip", "frames that are not IPv4 or IPv6") \
+    X(DROP_IP_HEADER, "drop_ip_header", "IP headers with a bad version, length or checksum") \
+    X(DROP_IP_LENGTH, "drop_ip_length", "frames shorter than their IP length") \
+    X(DROP_FRAGMENT, "drop_fragment", "IP fragments") \
+    X(DROP_NOT_TCP, "drop_not_tcp", "IP packets that carry something else than TCP") \
+    X(DROP_OTHER_ADDRESS, "drop_other_address", "packets to an address or port that is not ours") \
+    X(DROP_BAD_SOURCE, "drop_bad_source", "packets from a group, unspecified or our own address") \
+    X(DROP_TCP_HEADER, "drop_tcp_header", "TCP headers with a bad offset, options or flags") \
+    X(DROP_TCP_CHECKSUM, "drop_tcp_checksum", "TCP segments with a bad checksum") \
+    X(SYN_RECEIVED, "syn_received", "connection requests") \
+    X(SYN_TABLE_FULL, "syn_table_full", "connection requests dropped: connection table full") \
+    X(SYN_HALF_OPEN_FULL, "syn_half_open_full", "connection requests dropped: too many half-open") \
+    X(SYN_DRAINING, "syn_draining", "connection requests refused while draining") \
+    X(OPENED, "connections_opened", "connections that reached ESTABLISHED") \
+    X(CLOSED, "connections_closed", "connections that ended with both FINs acknowledged") \
+    X(RESET_BY_PEER, "connections_reset", "connections ended by the peer's RST") \
+    X(ABORTED, "connections_aborted", "connections given up: timeout or too many retransmissions") \
+    X(TIME_WAIT_REUSED, "time_wait_reused", "TIME-WAIT records reused by a new SYN (RFC 6191)") \
+    X(TIME_WAIT_EVICTED, "time_wait_evicted", "TIME-WAIT records given up early for a new connection") \
+    X(NO_CONNECTION, "no_connection", "segments that belong to no connection") \
+    X(RST_SENT, "rst_sent", "RST segments sent") \
+    X(RST_IGNORED, "rst_ignored", "RST segments outside the window or not at its edge") \
+    X(CHALLENGE_ACK, "challenge_acks", "challenge ACKs sent (RFC 5961)") \
+    X(OUT_OF_WINDOW, "out_of_window", "segments outside the receive window") \
+    X(PAWS_REJECTED, "paws_rejected", "segments with an old timestamp (RFC 7323 5.3)") \
+    X(BAD_ACK, "bad_acks", "segments that acknowledge what was never sent or long ago") \
+    X(OUT_OF_ORDER, "out_of_order", "segments beyond the next one expected: dropped, acknowledged again") \
+    X(DUP_ACKS, "duplicate_acks", "duplicate acknowledgements received") \
+    X(RETRANSMITTED, "retransmitted", "segments sent again") \
+    X(FAST_RETRANSMIT, "fast_retransmits", "fast retransmits begun") \
+    X(RTO, "retransmission_timeouts", "retransmission timeouts") \
+    X(WINDOW_PROBES, "window_probes", "zero-window probes sent") \
+    X(REQUESTS, "requests", "complete requests") \
+    X(RESPONSES_2XX, "responses_2xx", "responses begun with a 2xx status") \
+    X(RESPONSES_3XX, "responses_3xx", "responses begun with a 3xx status") \
+    X(RESPONSES_4XX, "responses_4xx", "responses begun with a 4xx status") \
+    X(RESPONSES_5XX, "responses_5xx", "responses begun with a 5xx status") \
+    X(HEADER_TIMEOUTS, "header_timeouts", "requests whose head did not arrive in time") \
+    X(IDLE_TIMEOUTS, "idle_timeouts", "connections closed after idling or making no progress") \
+    X(NO_REQUEST_BUFFER, "no_request_buffer", "segments not taken: no buffer for a partial request") \
+    X(NO_QUEUE_BLOCK, "no_queue_block", "times a response queue could not grow") \
+    X(WORKER_TURNS, "worker_turns", "turns of the worker loop") \
+    X(WORKER_SLEEPS, "worker_sleeps", "times the worker slept")
+
+#define COUNTER_ENUM(symbol, name, help) C_##symbol,
+enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };
+
+#define COUNTER_NAME(symbol, name, help) name,
+#define COUNTER_HELP(symbol, name, help) help,
+static const char *const counter_names[] __attribute__((unused)) = { COUNTER_LIST(COUNTER_NAME) };
+static const char *const counter_help[] __attribute__((unused)) = { COUNTER_LIST(COUNTER_HELP) };
+
+#endif

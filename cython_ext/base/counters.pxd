@@ -1,0 +1,75 @@
+"""Counters of one worker: plain words on the hot path, one writer.
+
+abi/counters.h lists them with their meaning. Layers take a `Counters *` and add to it; the
+worker publishes a copy now and then, which other threads read.
+"""
+
+from libc.stdint cimport uint64_t
+
+cdef extern from "abi/counters.h" nogil:
+    enum:
+        C_RX_FRAMES
+        C_RX_OCTETS
+        C_TX_FRAMES
+        C_TX_OCTETS
+        C_TX_REFUSED
+        C_TX_NO_FRAME
+        C_DROP_SHORT
+        C_DROP_OTHER_MAC
+        C_DROP_NOT_IP
+        C_DROP_IP_HEADER
+        C_DROP_IP_LENGTH
+        C_DROP_FRAGMENT
+        C_DROP_NOT_TCP
+        C_DROP_OTHER_ADDRESS
+        C_DROP_BAD_SOURCE
+        C_DROP_TCP_HEADER
+        C_DROP_TCP_CHECKSUM
+        C_SYN_RECEIVED
+        C_SYN_TABLE_FULL
+        C_SYN_HALF_OPEN_FULL
+        C_SYN_DRAINING
+        C_OPENED
+        C_CLOSED
+        C_RESET_BY_PEER
+        C_ABORTED
+        C_TIME_WAIT_REUSED
+        C_TIME_WAIT_EVICTED
+        C_NO_CONNECTION
+        C_RST_SENT
+        C_RST_IGNORED
+        C_CHALLENGE_ACK
+        C_OUT_OF_WINDOW
+        C_PAWS_REJECTED
+        C_BAD_ACK
+        C_OUT_OF_ORDER
+        C_DUP_ACKS
+        C_RETRANSMITTED
+        C_FAST_RETRANSMIT
+        C_RTO
+        C_WINDOW_PROBES
+        C_REQUESTS
+        C_RESPONSES_2XX
+        C_RESPONSES_3XX
+        C_RESPONSES_4XX
+        C_RESPONSES_5XX
+        C_HEADER_TIMEOUTS
+        C_IDLE_TIMEOUTS
+        C_NO_REQUEST_BUFFER
+        C_NO_QUEUE_BLOCK
+        C_WORKER_TURNS
+        C_WORKER_SLEEPS
+        COUNTER_COUNT
+    const char *counter_names[]
+    const char *counter_help[]
+
+cdef struct Counters:
+    uint64_t value[COUNTER_COUNT]
+
+
+cdef inline void count(Counters *counters, int which) noexcept nogil:
+    counters.value[which] += 1
+
+
+cdef inline void count_many(Counters *counters, int which, uint64_t many) noexcept nogil:
+    counters.value[which] += many

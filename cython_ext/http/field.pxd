@@ -1,0 +1,113 @@
+"""Octet classes, field names and list values (RFC 9110 5, RFC 9112 5)."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp
+
+cdef extern from "abi/octets.h" nogil:
+    const uint8_t octet_class[256]
+    enum:
+        OCTET_TOKEN         # tchar, RFC 9110 5.6.2
+        OCTET_VALUE         # HTAB, SP, VCHAR, obs-text: RFC 9110 5.5
+        OCTET_TARGET        # what a request-target may hold: visible ASCII but '#'
+        OCTET_HOST          # what uri-host and port may hold
+        OCTET_PLAIN         # in a path, needs no decoding
+
+cdef enum FieldName:
+    FIELD_OTHER
+    FIELD_HOST
+    FIELD_CONNECTION
+    FIELD_CONTENT_LENGTH
+    FIELD_TRANSFER_ENCODING
+    FIELD_EXPECT
+
+
+cdef inline bint is_token_octet(uint8_t octet) noexcept nogil:
+    return octet_class[octet] & OCTET_TOKEN != 0
+
+
+cdef inline bint is_value_octet(uint8_t octet) noexcept nogil:
+    return octet_class[octet] & OCTET_VALUE != 0
+
+
+cdef inline bint is_target_octet(uint8_t octet) noexcept nogil:
+    return octet_class[octet] & OCTET_TARGET != 0
+
+
+cdef inline bint is_plain_octet(uint8_t octet) noexcept nogil:
+    return octet_class[octet] & OCTET_PLAIN != 0
+
+
+cdef inline bint same_word(const uint8_t *text, uint32_t octets, const char *word, uint32_t word_bytes) noexcept nogil:
+    return octets == word_bytes and memcmp(text, word, word_bytes) == 0
+
+
+cdef inline bint same_lower(const uint8_t *text, uint32_t octets, const char *word, uint32_t word_bytes) noexcept nogil:
+    """Compares without regard to case; `word` is lower-case letters, digits and hyphens."""
+    cdef uint32_t i
+    cdef uint8_t octet
+    if octets != word_bytes:
+        return False
+    for i in range(octets):
+        octet = text[i]
+        if 65 <= octet <= 90:
+            octet += 32
+        if octet != <uint8_t>word[i]:
+            return False
+    return True
+
+
+cdef inline FieldName field_name(const uint8_t *name, uint32_t octets) noexcept nogil:
+    """Tells the fields that matter by length first."""
+    if octets == 4 and same_lower(name, octets, b"host", 4):
+        return FIELD_HOST
+    if octets == 10 and same_lower(name, octets, b"connection", 10):
+        return FIELD_CONNECTION
+    if octets == 14 and same_lower(name, octets, b"content-length", 14):
+        return FIELD_CONTENT_LENGTH
+    if octets == 17 and same_lower(name, octets, b"transfer-encoding", 17):
+        return FIELD_TRANSFER_ENCODING
+    if octets == 6 and same_lower(name, octets, b"expect", 6):
+        return FIELD_EXPECT
+    return FIELD_OTHER
+
+
+cdef inline bint list_has_token(const uint8_t *value, uint32_t octets, const char *token, uint32_t token_bytes) noexcept nogil:
+    """A comma-separated list (RFC 9110 5.6.1) names the token."""
+    cdef uint32_t i = 0
+    cdef uint32_t start, end
+    while i < octets:
+        while i < octets and (value[i] == 44 or value[i] == 32 or value[i] == 9):
+            i += 1
+        start = i
+        while i < octets and value[i] != 44:
+            i += 1
+        end = i
+        while end > start and (value[end - 1] == 32 or value[end - 1] == 9):
+            end -= 1
+        if same_lower(value + start, end - start, token, token_bytes):
+            return True
+    return False
+
+
+cdef inline bint host_is_sound(const uint8_t *value, uint32_t octets) noexcept nogil:
+    """uri-host [":" port] by its octets (RFC 9112 3.2); may be empty."""
+    cdef uint32_t i
+    for i in range(octets):
+        if not octet_class[value[i]] & OCTET_HOST:
+            return False
+    return True
+
+
+cdef inline bint parse_length(const uint8_t *value, uint32_t octets, uint64_t *length) noexcept nogil:
+    """1*DIGIT; a number beyond 18 digits is taken as the largest."""
+    cdef uint32_t i
+    cdef uint64_t total = 0
+    if octets == 0:
+        return False
+    for i in range(octets):
+        if not 48 <= value[i] <= 57:
+            return False
+        if total < 100000000000000000ULL:
+            total = total * 10 + (value[i] - 48)
+    length[0] = total
+    return True

@@ -1,0 +1,313 @@
+"""A segment meets its connection: the checks of RFC 9293 3.10.7.4, in that order.
+
+Returns what happened as bits; changes the record; sends nothing. The caller takes the new
+octets, says how many it could hold (tcp_take), and answers.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from cython_ext.base.counters cimport (
+    C_BAD_ACK, C_CHALLENGE_ACK, C_DUP_ACKS, C_FAST_RETRANSMIT, C_OUT_OF_ORDER, C_OUT_OF_WINDOW,
+    C_PAWS_REJECTED, C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
+)
+from cython_ext.net.input cimport Segment
+from cython_ext.tcp.congestion cimport DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss
+from cython_ext.tcp.conn cimport (
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
+    TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
+    TCP_TIME_WAIT, TcpConn, conn_flight, conn_takes_data, tick_of,
+)
+from cython_ext.tcp.loss cimport rto_arm, rto_disarm, rtt_acked
+from cython_ext.tcp.reset cimport segment_length
+from cython_ext.wire.seqnum cimport seq_in, seq_le, seq_lt, seq_max
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+
+cdef enum TcpEvent:
+    EVENT_NONE = 0
+    EVENT_DATA = 1              # TcpEvents.data holds new octets in order, or the peer's FIN
+    EVENT_ACKED = 2             # TcpEvents.acked octets of ours were acknowledged
+    EVENT_ESTABLISHED = 4       # the handshake is complete
+    EVENT_CLOSED = 8            # the record is to be freed
+    EVENT_RESET = 16            # answer with a RST made from the segment
+    EVENT_SYN_AGAIN = 32        # the peer repeats its SYN: repeat the SYN-ACK
+    EVENT_TIME_WAIT = 64        # TIME-WAIT begins, or begins anew
+
+cdef struct TcpEvents:
+    const uint8_t *data
+    uint32_t data_bytes
+    uint32_t fin                # 1: the peer's FIN follows these octets
+    uint32_t acked
+
+
+cdef inline uint32_t tcp_input(
+    TcpConn *conn, const Segment *segment, uint64_t now_ns, TcpEvents *events, Counters *counters
+) noexcept nogil:
+    """One segment; returns TcpEvent bits."""
+    cdef uint32_t happened
+    events.data_bytes = 0
+    events.fin = 0
+    events.acked = 0
+    if not timestamp_is_sound(conn, segment, counters):
+        return EVENT_NONE
+    if not sequence_is_acceptable(conn, segment):
+        return refuse_sequence(conn, segment, counters)
+    if segment.tcp.flags & TCP_RST:
+        return take_reset(conn, segment, counters)
+    if segment.tcp.flags & TCP_SYN:                     # RFC 5961 4: never trust it
+        count(counters, C_CHALLENGE_ACK)
+        conn.flags |= CONN_ACK_NOW
+        return EVENT_NONE
+    if not segment.tcp.flags & TCP_ACK:
+        return EVENT_NONE
+    if conn.state == TCP_SYN_RCVD:
+        if not (seq_lt(conn.snd_una, segment.tcp.ack) and seq_le(segment.tcp.ack, conn.snd_nxt)):
+            return EVENT_RESET
+        happened = complete_handshake(conn, segment, now_ns)
+    else:
+        if not ack_is_acceptable(conn, segment):
+            count(counters, C_BAD_ACK)
+            conn.flags |= CONN_ACK_NOW                  # RFC 5961 5.2
+            return EVENT_NONE
+        happened = EVENT_NONE
+    remember_timestamp(conn, segment)
+    memcpy(conn.peer_mac, segment.peer_mac, 6)
+    happened |= take_ack(conn, segment, now_ns, events, counters)
+    if happened & EVENT_CLOSED:
+        return happened
+    return happened | offer_data(conn, segment, events, counters)
+
+
+cdef inline bint timestamp_is_sound(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
+    """PAWS (RFC 7323 5.3 R1) and the rule that timestamps, once agreed, are always there (3.2)."""
+    if not conn.flags & CONN_TIMESTAMPS or segment.tcp.flags & TCP_RST:
+        return True
+    if not segment.tcp.has_timestamps:
+        count(counters, C_PAWS_REJECTED)
+        return False
+    if seq_lt(segment.tcp.ts_value, conn.ts_recent):
+        count(counters, C_PAWS_REJECTED)
+        conn.flags |= CONN_ACK_NOW
+        return False
+    return True
+
+
+cdef inline void remember_timestamp(TcpConn *conn, const Segment *segment) noexcept nogil:
+    """RFC 7323 4.3 (2): only a segment that spans what we last acknowledged moves TS.Recent."""
+    if conn.flags & CONN_TIMESTAMPS and seq_le(segment.tcp.seq, conn.last_ack_sent):
+        conn.ts_recent = segment.tcp.ts_value
+
+
+cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:
+    """The four cases of RFC 9293 table 6. The window is what we ever advertised."""
+    cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
+    cdef uint32_t length = segment_length(segment)
+    cdef uint32_t seq = segment.tcp.seq
+    if length == 0:
+        return seq == conn.rcv_nxt if window == 0 else seq_in(seq, conn.rcv_nxt, window)
+    if window == 0:
+        return False
+    return seq_in(seq, conn.rcv_nxt, window) or seq_in(seq + length - 1, conn.rcv_nxt, window)
+
+
+cdef inline uint32_t refuse_sequence(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
+    count(counters, C_OUT_OF_WINDOW)
+    if segment.tcp.flags & TCP_RST:
+        return EVENT_NONE
+    if conn.state == TCP_SYN_RCVD and segment.tcp.flags & TCP_SYN and segment.tcp.seq + 1 == conn.rcv_nxt:
+        return EVENT_SYN_AGAIN
+    conn.flags |= CONN_ACK_NOW
+    if conn.state == TCP_TIME_WAIT and segment.tcp.flags & TCP_FIN:
+        return EVENT_TIME_WAIT                          # RFC 9293 3.10.7.4, eighth: restart 2 MSL
+    return EVENT_NONE
+
+
+cdef inline uint32_t take_reset(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
+    """RFC 5961 3.2: only exactly at RCV.NXT; elsewhere in the window a challenge ACK."""
+    if segment.tcp.seq == conn.rcv_nxt:
+        count(counters, C_RESET_BY_PEER)
+        return EVENT_CLOSED
+    count(counters, C_RST_IGNORED)
+    count(counters, C_CHALLENGE_ACK)
+    conn.flags |= CONN_ACK_NOW
+    return EVENT_NONE
+
+
+cdef inline bint ack_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:
+    """RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= the highest octet sent."""
+    cdef uint32_t ack = segment.tcp.ack
+    return seq_le(ack, conn.snd_max) and seq_le(conn.snd_una - conn.snd_wnd_max, ack)
+
+
+cdef inline uint32_t complete_handshake(TcpConn *conn, const Segment *segment, uint64_t now_ns) noexcept nogil:
+    conn.state = TCP_ESTABLISHED
+    rtt_acked(conn, segment.tcp.ack, now_ns)
+    rto_disarm(conn)
+    conn.snd_una = segment.tcp.ack
+    conn.snd_nxt = segment.tcp.ack
+    conn.snd_max = segment.tcp.ack
+    conn.snd_wl1 = segment.tcp.seq - 1                  # so that this segment sets the window
+    conn.snd_wl2 = segment.tcp.ack
+    conn.active_at = tick_of(now_ns)
+    return EVENT_ESTABLISHED
+
+
+cdef inline uint32_t take_ack(
+    TcpConn *conn, const Segment *segment, uint64_t now_ns, TcpEvents *events, Counters *counters
+) noexcept nogil:
+    """RFC 9293 3.10.7.4, fifth check."""
+    cdef uint32_t happened = EVENT_NONE
+    cdef uint32_t before = conn.snd_wnd
+    cdef bint reopened
+    if seq_lt(conn.snd_una, segment.tcp.ack):
+        happened = take_new_ack(conn, segment.tcp.ack, now_ns, events)
+        update_window(conn, segment)
+        return happened
+    update_window(conn, segment)
+    reopened = before == 0 and conn.snd_wnd > 0
+    if (
+        segment.tcp.ack == conn.snd_una and conn.snd_max != conn.snd_una and before == conn.snd_wnd
+        and segment_length(segment) == 0 and conn.snd_wnd > 0
+    ):
+        take_duplicate_ack(conn, counters)
+    if reopened and conn.backoff:
+        # Whatever was sent into the closed window is gone: go on from the first missing octet.
+        conn.snd_nxt = conn.snd_una
+        rto_disarm(conn)
+    return happened
+
+
+cdef inline void update_window(TcpConn *conn, const Segment *segment) noexcept nogil:
+    """SND.WND from the newest segment only (RFC 9293 3.10.7.4, SND.WL1 and SND.WL2)."""
+    if not seq_le(conn.snd_una, segment.tcp.ack):
+        return
+    if seq_lt(conn.snd_wl1, segment.tcp.seq) or (
+        conn.snd_wl1 == segment.tcp.seq and seq_le(conn.snd_wl2, segment.tcp.ack)
+    ):
+        conn.snd_wnd = <uint32_t>segment.tcp.window << conn.snd_scale
+        conn.snd_wl1 = segment.tcp.seq
+        conn.snd_wl2 = segment.tcp.ack
+        conn.snd_wnd_max = max(conn.snd_wnd_max, conn.snd_wnd)
+
+
+cdef inline uint32_t take_new_ack(
+    TcpConn *conn, uint32_t ack, uint64_t now_ns, TcpEvents *events
+) noexcept nogil:
+    cdef uint32_t octets = ack - conn.snd_una
+    cdef bint fin_acked = octets > conn.send_queue
+    rtt_acked(conn, ack, now_ns)
+    conn.snd_una = ack
+    conn.snd_nxt = seq_max(conn.snd_nxt, ack)
+    conn.backoff = 0
+    conn.dup_acks = 0
+    events.acked = octets - (1 if fin_acked else 0)
+    conn.send_queue -= events.acked
+    conn.active_at = tick_of(now_ns)
+    if conn.flags & CONN_RECOVERING:
+        advance_recovery(conn, octets)
+    else:
+        congestion_acked(conn, octets)
+    if conn.snd_max == conn.snd_una:
+        rto_disarm(conn)
+    else:
+        rto_arm(conn, now_ns)
+    return EVENT_ACKED | (fin_was_acknowledged(conn) if fin_acked else 0)
+
+
+cdef inline void advance_recovery(TcpConn *conn, uint32_t octets) noexcept nogil:
+    """NewReno (RFC 6582 3.2 step 3): a full ACK ends it, a partial one sends the next hole."""
+    if seq_le(conn.recover, conn.snd_una):
+        conn.flags &= ~<uint32_t>(CONN_RECOVERING | CONN_RESEND_FIRST)
+        conn.cwnd = min(conn.ssthresh, max(conn_flight(conn), <uint32_t>conn.mss) + conn.mss)
+    else:
+        conn.flags |= CONN_RESEND_FIRST
+        conn.cwnd = max(conn.cwnd - min(octets, conn.cwnd), <uint32_t>conn.mss) + conn.mss
+
+
+cdef inline void take_duplicate_ack(TcpConn *conn, Counters *counters) noexcept nogil:
+    """RFC 5681 3.2; RFC 6582 3.2 step 2: not twice for the same window of data."""
+    count(counters, C_DUP_ACKS)
+    if conn.flags & CONN_RECOVERING:
+        conn.cwnd += conn.mss
+        return
+    if conn.dup_acks < 255:
+        conn.dup_acks += 1
+    if conn.dup_acks == DUP_ACKS_FOR_LOSS and conn.backoff == 0 and seq_le(conn.recover, conn.snd_una):
+        count(counters, C_FAST_RETRANSMIT)
+        congestion_loss(conn)
+        conn.recover = conn.snd_max
+        conn.flags |= CONN_RECOVERING | CONN_RESEND_FIRST
+
+
+cdef inline uint32_t fin_was_acknowledged(TcpConn *conn) noexcept nogil:
+    conn.flags &= ~<uint32_t>CONN_FIN_QUEUED
+    if conn.state == TCP_FIN_WAIT_1:
+        conn.state = TCP_FIN_WAIT_2
+    elif conn.state == TCP_CLOSING:
+        conn.state = TCP_TIME_WAIT
+        return EVENT_TIME_WAIT
+    elif conn.state == TCP_LAST_ACK:
+        return EVENT_CLOSED
+    return EVENT_NONE
+
+
+cdef inline uint32_t offer_data(
+    TcpConn *conn, const Segment *segment, TcpEvents *events, Counters *counters
+) noexcept nogil:
+    """RFC 9293 3.10.7.4, seventh and eighth check. Urgent data is ordinary data (3.8.5 not offered)."""
+    cdef uint32_t seen = conn.rcv_nxt - segment.tcp.seq     # octets at its front that we have already
+    cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
+    if segment_length(segment) == 0:
+        return EVENT_NONE
+    if not conn_takes_data(conn):
+        conn.flags |= CONN_ACK_NOW
+        return EVENT_TIME_WAIT if conn.state == TCP_TIME_WAIT else EVENT_NONE
+    if seq_lt(conn.rcv_nxt, segment.tcp.seq):
+        count(counters, C_OUT_OF_ORDER)
+        conn.flags |= CONN_ACK_NOW                          # RFC 5681 4.2: at once
+        return EVENT_NONE
+    conn.flags |= CONN_ACK_NOW
+    if seen > segment.payload_bytes:
+        return EVENT_NONE
+    events.data = segment.payload + seen
+    events.data_bytes = segment.payload_bytes - seen
+    events.fin = 1 if segment.tcp.flags & TCP_FIN else 0
+    if events.data_bytes > window:
+        events.data_bytes = window
+        events.fin = 0
+    return EVENT_DATA if events.data_bytes or events.fin else EVENT_NONE
+
+
+cdef inline uint32_t tcp_take(
+    TcpConn *conn, uint32_t taken, const TcpEvents *events
+) noexcept nogil:
+    """The caller holds the first `taken` of the offered octets: only they are acknowledged."""
+    conn.rcv_nxt += taken
+    if not events.fin or taken != events.data_bytes:
+        return EVENT_NONE
+    conn.rcv_nxt += 1
+    conn.rcv_edge = seq_max(conn.rcv_edge, conn.rcv_nxt)
+    conn.flags |= CONN_FIN_RECEIVED | CONN_ACK_NOW
+    if conn.state == TCP_ESTABLISHED:
+        conn.state = TCP_CLOSE_WAIT
+    elif conn.state == TCP_FIN_WAIT_1:
+        conn.state = TCP_CLOSING
+    elif conn.state == TCP_FIN_WAIT_2:
+        conn.state = TCP_TIME_WAIT
+        return EVENT_TIME_WAIT
+    return EVENT_NONE
+
+
+cdef inline void tcp_queue(TcpConn *conn, uint64_t octets) noexcept nogil:
+    """The caller adds octets to the stream."""
+    conn.send_queue += octets
+
+
+cdef inline void tcp_close(TcpConn *conn) noexcept nogil:
+    """Our FIN follows the queued octets (RFC 9293 3.10.4)."""
+    if conn.state == TCP_ESTABLISHED:
+        conn.state = TCP_FIN_WAIT_1
+        conn.flags |= CONN_FIN_QUEUED
+    elif conn.state == TCP_CLOSE_WAIT:
+        conn.state = TCP_LAST_ACK
+        conn.flags |= CONN_FIN_QUEUED

@@ -1,0 +1,21 @@
+"""Sequence numbers: the only place that compares them (RFC 9293 3.4; arithmetic modulo 2^32)."""
+
+from libc.stdint cimport int32_t, uint32_t
+
+
+cdef inline bint seq_lt(uint32_t a, uint32_t b) noexcept nogil:
+    """a comes before b."""
+    return <int32_t>(a - b) < 0
+
+
+cdef inline bint seq_le(uint32_t a, uint32_t b) noexcept nogil:
+    return <int32_t>(a - b) <= 0
+
+
+cdef inline bint seq_in(uint32_t value, uint32_t start, uint32_t size) noexcept nogil:
+    """value lies in [start, start + size)."""
+    return value - start < size
+
+
+cdef inline uint32_t seq_max(uint32_t a, uint32_t b) noexcept nogil:
+    return b if seq_lt(a, b) else a
