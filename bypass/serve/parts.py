@@ -5,26 +5,30 @@ Tests put others in their place and make any of them fail at any step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bypass.serve.interface import Address
 from bypass.serve.plan import RX_FRAMES, TX_FRAMES, Plan
 from bypass.worker import Runnable
 
 
+class AttachMode(Protocol):
+    """bypass.xdp.program.XdpMode: "native" or "generic"."""
+
+    @property
+    def value(self) -> str: ...
+
+
 class Program(Protocol):
-    """bypass.xdp.program.RedirectProgram, once entered."""
+    """bypass.xdp.program.RedirectProgram."""
 
-    def load(self, max_queues: int) -> None: ...
-
-    def set_targets(self, addresses: Sequence[Address], port: int) -> None: ...
+    def set_targets(self, addresses: Iterable[bytes], port: int) -> None: ...
 
     def register(self, queue: int, socket_fd: int) -> None: ...
 
-    def attach(self, ifindex: int, ifname: str, mode: str) -> str: ...
+    def attach(self, ifindex: int, ifname: str, mode: str) -> AttachMode: ...
 
     def detach(self) -> None: ...
 
@@ -56,9 +60,9 @@ class DataPlane(Runnable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How each part is made. `engine` is given the sockets that it polls."""
+    """How each part is made. `program` is given how many queues it must reach, `engine` its sockets."""
 
-    program: Callable[[], AbstractContextManager[Program]]
+    program: Callable[[int], AbstractContextManager[Program]]
     socket: Callable[[Plan, int], Socket]
     engine: Callable[[Plan, memoryview, Sequence[Socket]], DataPlane]
 
@@ -67,7 +71,7 @@ def kernel_parts() -> Parts:
     """AF_XDP sockets, the XDP program and the engine."""
     from bypass.xdp.program import RedirectProgram
 
-    return Parts(program=RedirectProgram, socket=_open_socket, engine=_make_engine)
+    return Parts(program=RedirectProgram.load, socket=_open_socket, engine=_make_engine)
 
 
 def _open_socket(plan: Plan, queue: int) -> Socket:

@@ -15,9 +15,11 @@ sources_digest() {
     {
         echo "BYPASS_DEBUG=${BYPASS_DEBUG:-0}"
         cat .venv/python-stamp
-        find setup.py pyproject.toml cython_ext bypass/xdp bypass/__init__.py -type f \
-            \( -name '*.py' -o -name '*.toml' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.bpf.c' \) \
-            -print0 | sort -z | xargs -0 sha256sum
+        {
+            printf '%s\0' setup.py pyproject.toml bypass/__init__.py bypass/xdp/_bpf_build.py
+            find cython_ext bypass/xdp -type f \( -name '*.pxd' -o -name '*.pyx' -o -name '*.h' \
+                -o -path 'bypass/xdp/*.c' ! -name _bpf.c \) -print0
+        } | sort -z | xargs -0 sha256sum
     } | digest
 }
 
