@@ -15,8 +15,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from bypass.site.compile import SiteSummary
-from bypass.site.limits import format_bytes
 from bypass.site.output import build_image_file
+from bypass.site.text import format_bytes
 
 PROGRESS_DELAY_S = 1.0
 PROGRESS_LINE_S = 5.0
@@ -97,12 +97,12 @@ def _bar(console: Console) -> Progress:
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def build(site: Path, output: Path, max_memory: int | None, as_json: bool, quiet: bool) -> None:
-    """Compile the folder SITE into one image that 'bypass serve' maps as it is.
-
+    """
     \b
-    Examples:
-      bypass build /var/www/html -o site.img
-      bypass build public -o site.img --max-memory 2G --json
+    bypass build /var/www/html -o site.img
+    bypass build public -o site.img --max-memory 2G --json
+
+    Compile the folder SITE into one image that 'bypass serve' maps as it is.
     """
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     progress = SiteProgress(messages, quiet=quiet)

@@ -30,10 +30,11 @@ from bypass.site.layout import (
     aligned,
     sums_of,
 )
-from bypass.site.limits import default_limit_bytes, format_bytes
+from bypass.site.limits import default_limit_bytes
 from bypass.site.plan import Body, Plan, make_plan, reread_bytes
 from bypass.site.scan import Asset, Scan, Skipped, scan
 from bypass.site.source import Tick, changed, read_into
+from bypass.site.text import format_bytes, printable
 
 Progress = Callable[[int, int], None]
 """Called with (done_bytes, total_bytes) while files are read."""
@@ -126,9 +127,9 @@ def _check_size(found: Scan, needed: int, max_bytes: int) -> None:
     if needed <= max_bytes:
         return
     biggest = sorted(found.assets, key=lambda asset: (-asset.size, asset.url))[:_BIGGEST_SHOWN]
-    named = ", ".join(f"{os.fsdecode(asset.url)} ({format_bytes(asset.size)})" for asset in biggest)
+    named = ", ".join(f"{printable(asset.url)} ({format_bytes(asset.size)})" for asset in biggest)
     raise SiteError(
-        f"{found.root}: the site needs {format_bytes(needed)} of memory, {format_bytes(max_bytes)} are allowed",
+        f"{found.root}: the site needs {format_bytes(needed)}, allowed are {format_bytes(max_bytes)}",
         why=f"{len(found.assets)} files, the biggest: {named}",
         remedy="Allow more with --max-memory, or take big files out of the site.",
     )

@@ -1,22 +1,8 @@
-"""How much memory a site may take: what the machine and the control group have left, and figures for people."""
+"""How much memory a site may take: what the machine and the control group have left."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def format_bytes(octets: int) -> str:
-    """`octets` with a binary unit: "812 B", "3.4 MiB"."""
-    value = float(octets)
-    for unit in UNITS[:-1]:
-        if value < 1024:
-            break
-        value /= 1024
-    else:
-        unit = UNITS[-1]
-    return f"{octets} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def default_limit_bytes() -> int:

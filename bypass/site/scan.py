@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bypass.errors import SiteError
+from bypass.site.text import printable
 
 WELL_KNOWN = b".well-known"  # RFC 8615: the one dotted name that is meant to be served
 
@@ -135,21 +136,18 @@ def _read_folder(walk: _Walk, folder: _Folder) -> None:
         for entry in _entries(folder.path):
             _take(walk, folder, entry)
     except PermissionError as error:
-        name = os.fsdecode(error.filename or folder.path)
         raise SiteError(
-            f"{name}: cannot be read",
+            f"{_name(error, folder)}: cannot be read",
             why=_reason(error),
-            remedy=f"Make it readable (chmod a+rX), or take it out of {os.fsdecode(walk.root)}.",
+            remedy=f"Make it readable (chmod a+rX), or take it out of {printable(walk.root)}.",
         ) from None
     except FileNotFoundError as error:
         raise SiteError(
-            f"{os.fsdecode(error.filename or folder.path)}: vanished while the site was being read",
+            f"{_name(error, folder)}: vanished while the site was being read",
             remedy="Try again when the folder is at rest.",
         ) from None
     except OSError as error:
-        raise SiteError(
-            f"{os.fsdecode(error.filename or folder.path)}: cannot be read", why=_reason(error)
-        ) from None
+        raise SiteError(f"{_name(error, folder)}: cannot be read", why=_reason(error)) from None
 
 
 def _entries(path: bytes) -> Iterator[os.DirEntry[bytes]]:
@@ -189,16 +187,16 @@ def _target(walk: _Walk, link: bytes) -> tuple[bytes, os.stat_result] | None:
     A target may have a hidden name: the link that shows it was made on purpose, and mounted
     configuration volumes link every file to a dotted folder beside it.
     """
+    target = os.path.realpath(link)
+    if target != walk.root and not target.startswith(walk.root.rstrip(b"/") + b"/"):
+        walk.skipped.symlinks_outside += 1
+        return None
     try:
-        target = os.path.realpath(link, strict=True)
         about = os.stat(target)
     except PermissionError:
         raise
     except OSError:  # no such target, or symlinks that lead to each other (ELOOP)
         walk.skipped.symlinks_broken += 1
-        return None
-    if target != walk.root and not target.startswith(walk.root.rstrip(b"/") + b"/"):
-        walk.skipped.symlinks_outside += 1
         return None
     return target, about
 
@@ -213,3 +211,8 @@ def _descend(walk: _Walk, folder: _Folder, path: bytes, url: bytes, about: os.st
 
 def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
+
+
+def _name(error: OSError, folder: _Folder) -> str:
+    """The file or folder that `error` is about."""
+    return printable(os.fsencode(error.filename or folder.path))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from bypass.errors import SiteError
 from bypass.site.scan import Asset
+from bypass.site.text import printable
 
 CHUNK_BYTES = 4 << 20
 
@@ -64,7 +65,7 @@ def _opened(asset: Asset) -> Iterator[int]:
         _check(asset, fd)
     except OSError as error:
         raise SiteError(
-            f"{os.fsdecode(asset.path)}: reading failed", why=error.strerror or "input/output error"
+            f"{printable(asset.path)}: reading failed", why=error.strerror or "input/output error"
         ) from None
     finally:
         os.close(fd)
@@ -78,7 +79,7 @@ def _check(asset: Asset, fd: int) -> None:
 
 
 def _unopened(asset: Asset, error: OSError) -> SiteError:
-    name = os.fsdecode(asset.path)
+    name = printable(asset.path)
     if isinstance(error, PermissionError):
         return SiteError(
             f"{name}: cannot be read",
@@ -96,6 +97,6 @@ def _unopened(asset: Asset, error: OSError) -> SiteError:
 def changed(asset: Asset) -> SiteError:
     """The error for a file whose content is not what it was a moment ago."""
     return SiteError(
-        f"{os.fsdecode(asset.path)}: changed while the site was being compiled",
+        f"{printable(asset.path)}: changed while the site was being compiled",
         remedy="Try again when the folder is at rest.",
     )

@@ -24,7 +24,7 @@ cdef inline PathVerdict path_of_target(
     const uint8_t *target, uint32_t octets, uint8_t *scratch, Path *path
 ) noexcept nogil:
     """`scratch` has room for `octets` and is used only where the path must be rewritten."""
-    cdef uint32_t i = 0
+    cdef uint32_t i
     if target[0] != 47:
         i = authority_end(target, octets)       # absolute-form: RFC 9112 3.2.2
         if i == 0:

@@ -1,0 +1,158 @@
+"""What time does to connections: retransmission, probes, timeouts, the end of TIME-WAIT."""
+
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+
+from cython_ext.base.counters cimport (
+    C_ABORTED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, C_WINDOW_PROBES, count,
+)
+from cython_ext.base.pool cimport NIL
+from cython_ext.tcp.congestion cimport congestion_timeout
+from cython_ext.tcp.conn cimport (
+    CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_RTO_ARMED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
+    TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
+)
+from cython_ext.tcp.input cimport tcp_close, tcp_queue
+from cython_ext.tcp.loss cimport RETRIES_MOST, SYN_ACK_RETRIES_MOST, rto_arm, rto_disarm, rtt_forget
+from cython_ext.tcp.timers cimport wheel_list, wheel_next
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
+from cython_ext.worker.session cimport (
+    SESSION_CLOSING, Session, drop_buffer, queue_has_room, refuse_request, session_is_blocked,
+)
+from cython_ext.worker.state cimport Worker, connection_end
+from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack
+
+cdef enum:
+    EXPIRED_A_TURN = 256            # most timers worked off in one turn
+    BACKOFF_MOST = 10               # of a window probe; RTO_MOST_US bounds the interval anyway
+
+
+cdef inline bint tick_passed(uint32_t tick, uint32_t deadline) noexcept nogil:
+    return <int32_t>(tick - deadline) >= 0
+
+
+cdef inline uint32_t idle_deadline(const Worker *worker, uint32_t number) noexcept nogil:
+    """When, with no progress, the connection ends or its partial request is refused."""
+    cdef const TcpConn *conn = &worker.table.conns[number]
+    cdef const Session *session = &worker.sessions[number]
+    if conn.state == TCP_TIME_WAIT:
+        return conn.active_at + worker.config.time_wait_ticks
+    if head_is_awaited(conn, session):
+        return session.head_since + worker.config.header_ticks
+    return conn.active_at + worker.config.idle_ticks
+
+
+cdef inline bint head_is_awaited(const TcpConn *conn, const Session *session) noexcept nogil:
+    return conn.state == TCP_ESTABLISHED and session.buffered != 0 and not session_is_blocked(session)
+
+
+cdef inline void schedule(Worker *worker, uint32_t number) noexcept nogil:
+    """Lists the connection in the wheel for its next deadline."""
+    cdef const TcpConn *conn = &worker.table.conns[number]
+    cdef uint32_t deadline = idle_deadline(worker, number)
+    if conn.flags & CONN_RTO_ARMED and <int32_t>(conn.rto_at - deadline) < 0:
+        deadline = conn.rto_at
+    wheel_list(&worker.wheel, number, deadline)
+
+
+cdef inline void expire_due(Worker *worker, uint64_t now_ns) noexcept nogil:
+    """Works off timers that fell due, a bounded number a turn."""
+    cdef uint32_t tick = tick_of(now_ns)
+    cdef uint32_t number
+    cdef int i
+    for i in range(EXPIRED_A_TURN):
+        number = wheel_next(&worker.wheel, tick)
+        if number == NIL:
+            return
+        expire(worker, number, tick, now_ns)
+
+
+cdef inline void expire(Worker *worker, uint32_t number, uint32_t tick, uint64_t now_ns) noexcept nogil:
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if tick_passed(tick, idle_deadline(worker, number)):
+        if not expire_idle(worker, number, tick, now_ns):
+            return
+    if conn.flags & CONN_RTO_ARMED and tick_passed(tick, conn.rto_at):
+        if not expire_rto(worker, number, now_ns):
+            return
+    send_due(worker, number, NULL, now_ns)
+    schedule(worker, number)
+
+
+cdef inline void give_up(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """Aborts: a RST, then the record is free."""
+    count(&worker.counters, C_ABORTED)
+    send_bare(worker, number, NULL, TCP_RST | TCP_ACK, now_ns)
+    connection_end(worker, number)
+
+
+cdef inline bint expire_idle(Worker *worker, uint32_t number, uint32_t tick, uint64_t now_ns) noexcept nogil:
+    """Returns whether the connection lives on."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    if conn.state == TCP_TIME_WAIT:
+        connection_end(worker, number)
+        return False
+    if head_is_awaited(conn, session):
+        count(&worker.counters, C_HEADER_TIMEOUTS)
+        drop_buffer(&worker.service, session)
+        tcp_queue(conn, refuse_request(&worker.service, session, 408))
+        tcp_close(conn)
+        conn.active_at = tick
+        return True
+    count(&worker.counters, C_IDLE_TIMEOUTS)
+    if conn.state == TCP_ESTABLISHED and conn.send_queue == 0:
+        session.flags |= SESSION_CLOSING
+        tcp_close(conn)
+        conn.active_at = tick           # the same time again for the peer to close, too
+        return True
+    give_up(worker, number, now_ns)
+    return False
+
+
+cdef inline bint expire_rto(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """RFC 6298 5.4 to 5.7. Returns whether the connection lives on."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if conn.state == TCP_SYN_RCVD:
+        return repeat_syn_ack(worker, number, now_ns)
+    if conn.snd_max == conn.snd_una and conn.send_queue == 0:
+        rto_disarm(conn)
+        return True
+    rtt_forget(conn)
+    if conn.snd_wnd == 0 and conn.send_queue:
+        return probe_window(worker, conn, now_ns)
+    count(&worker.counters, C_RTO)
+    if conn.backoff >= RETRIES_MOST:
+        give_up(worker, number, now_ns)
+        return False
+    congestion_timeout(conn)
+    conn.backoff += 1
+    conn.recover = conn.snd_max                     # RFC 6582 3.2 step 4
+    conn.flags &= ~<uint32_t>(CONN_RECOVERING | CONN_RESEND_FIRST)
+    conn.snd_nxt = conn.snd_una
+    rto_arm(conn, now_ns)
+    return True
+
+
+cdef inline bint repeat_syn_ack(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if conn.backoff >= SYN_ACK_RETRIES_MOST:
+        count(&worker.counters, C_ABORTED)
+        connection_end(worker, number)
+        return False
+    conn.backoff += 1
+    rtt_forget(conn)
+    rto_arm(conn, now_ns)
+    send_syn_ack(worker, number, NULL, now_ns)
+    return True
+
+
+cdef inline bint probe_window(Worker *worker, TcpConn *conn, uint64_t now_ns) noexcept nogil:
+    """One octet into a closed window, ever more seldom (RFC 9293 3.8.6.1). It is no loss: the
+    congestion window stays. The idle timeout bounds how long."""
+    count(&worker.counters, C_WINDOW_PROBES)
+    conn.flags |= CONN_PROBE
+    conn.snd_nxt = conn.snd_una
+    if conn.backoff < BACKOFF_MOST:
+        conn.backoff += 1
+    rto_arm(conn, now_ns)
+    return True

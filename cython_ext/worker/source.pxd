@@ -1,0 +1,124 @@
+"""The octet stream a connection sends, made from its queued responses: any range, any time.
+
+The stream is, for each queued response, head, tail, body. A head lies in the image with its
+Date octets zero; the date of the slot's own second is patched in, so that what is sent again
+is what was sent before.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from cython_ext.content.store cimport image_response, store_copy_body
+from cython_ext.http.date cimport DATE_BYTES, Date, date_make
+from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
+from cython_ext.worker.session cimport (
+    SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, Service, Session, Slot, session_slot, slot_bytes, tail_bytes,
+)
+
+
+cdef inline uint16_t source_fill(
+    Service *service, Session *session, uint64_t offset, uint32_t octets, uint8_t *out
+) noexcept nogil:
+    """Writes octets [offset, offset + octets) of the stream, counted from the oldest octet not
+    acknowledged, and returns their sum. The queue holds at least that many."""
+    cdef uint32_t i = 0
+    cdef uint32_t done = 0
+    cdef uint32_t step
+    cdef uint64_t position = session.first_offset + offset
+    cdef uint64_t whole
+    cdef uint16_t total = 0
+    cdef uint16_t part
+    cdef Slot *slot
+    while done < octets and i < session.slot_count:
+        slot = session_slot(service, session, i)
+        whole = slot_bytes(service, slot)
+        if position >= whole:
+            position -= whole
+            i += 1
+            continue
+        step = <uint32_t>min(<uint64_t>(octets - done), whole - position)
+        part = response_fill(service, slot, position, step, out + done)
+        total = sum_add(total, sum_swap(part) if done & 1 else part)
+        done += step
+        position += step
+    return total
+
+
+cdef inline uint16_t response_fill(
+    Service *service, const Slot *slot, uint64_t position, uint32_t octets, uint8_t *out
+) noexcept nogil:
+    """A range within one response; the sum's words count from its first octet."""
+    cdef const image_response *response = &service.store.responses[slot.response]
+    cdef uint32_t lead_bytes = response.head_bytes + tail_bytes(slot.flags)
+    cdef uint32_t step = 0
+    cdef uint16_t total = 0
+    cdef uint16_t part
+    if position < lead_bytes:
+        step = <uint32_t>min(<uint64_t>octets, lead_bytes - position)
+        if position == 0 and step == lead_bytes:
+            total = lead_fill(service, response, slot, out)
+        else:
+            total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
+    if step < octets:
+        part = store_copy_body(
+            &service.store, response, position + step - lead_bytes, octets - step, out + step
+        )
+        total = sum_add(total, sum_swap(part) if step & 1 else part)
+    return total
+
+
+cdef inline const uint8_t *tail_text(uint32_t flags) noexcept nogil:
+    if flags & SLOT_CLOSE:
+        return <const uint8_t *>b"Connection: close\r\n\r\n"
+    if flags & SLOT_KEEP_ALIVE:
+        return <const uint8_t *>b"Connection: keep-alive\r\n\r\n"
+    return <const uint8_t *>b"\r\n"
+
+
+cdef inline const Date *slot_date(const Service *service, const Slot *slot, Date *room) noexcept nogil:
+    """The slot's date: the current one, or made again for a late retransmission."""
+    if slot.second == service.date.second:
+        return &service.date
+    date_make(room, slot.second)
+    return room
+
+
+cdef inline uint16_t lead_fill(
+    Service *service, const image_response *response, const Slot *slot, uint8_t *out
+) noexcept nogil:
+    """Head and tail as a whole, the usual case: sums from the image and the date cache."""
+    cdef Date room
+    cdef const Date *date = slot_date(service, slot, &room)
+    cdef uint32_t tail = tail_bytes(slot.flags)
+    cdef uint16_t total
+    cdef uint16_t part
+    memcpy(out, service.store.image + response.head_offset, response.head_bytes)
+    memcpy(out + response.date_offset, date.text, DATE_BYTES)
+    memcpy(out + response.head_bytes, tail_text(slot.flags), tail)
+    part = sum_octets(out + response.head_bytes, tail)
+    total = sum_add(response.head_sum, date.sum_odd if response.date_offset & 1 else date.sum_even)
+    return sum_add(total, sum_swap(part) if response.head_bytes & 1 else part)
+
+
+cdef inline uint16_t lead_fill_part(
+    Service *service, const image_response *response, const Slot *slot,
+    uint32_t position, uint32_t octets, uint8_t *out,
+) noexcept nogil:
+    """Part of head and tail, for small segments: piece by piece, summed as written."""
+    cdef Date room
+    cdef const Date *date = slot_date(service, slot, &room)
+    cdef uint32_t end = position + octets
+    copy_overlap(out, position, end, service.store.image + response.head_offset, 0, response.head_bytes)
+    copy_overlap(out, position, end, date.text, response.date_offset, DATE_BYTES)
+    copy_overlap(out, position, end, tail_text(slot.flags), response.head_bytes, tail_bytes(slot.flags))
+    return sum_octets(out, octets)
+
+
+cdef inline void copy_overlap(
+    uint8_t *out, uint32_t position, uint32_t end, const uint8_t *text, uint32_t at, uint32_t octets
+) noexcept nogil:
+    """Copies what of `text`, which stands at `at` of the stream, falls into [position, end)."""
+    cdef uint32_t first = max(position, at)
+    cdef uint32_t last = min(end, at + octets)
+    if first < last:
+        memcpy(out + (first - position), text + (first - at), last - first)

@@ -1,0 +1,134 @@
+"""Everything one worker owns: its drivers, connections, sessions, pools and counters."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from cython_ext.base.counters cimport COUNTER_COUNT, C_ABORTED, C_CLOSED, Counters, count
+from cython_ext.base.frame cimport Frame
+from cython_ext.base.pool cimport NIL
+from cython_ext.base.siphash cimport SipKey
+from cython_ext.driver.contract cimport BURST_FRAMES, Driver
+from cython_ext.net.address cimport Local
+from cython_ext.tcp.conn cimport (
+    CONN_OUTPUT_LISTED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
+)
+from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
+from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
+from cython_ext.worker.session cimport (
+    Service, Session, service_init, service_release, session_end, session_start,
+)
+
+cdef extern from "abi/atomics.h" nogil:
+    uint32_t atomic_load_u32(const uint32_t *word)
+    void atomic_store_u32(uint32_t *word, uint32_t value)
+    void atomic_publish_u64(uint64_t *word, uint64_t value)
+
+cdef enum:
+    PORTS_MOST = 64                 # drivers of one worker: one per queue
+    TX_BATCH_FRAMES = 256
+    STASH_FRAMES = 32
+
+cdef struct Port:
+    Driver *driver
+    uint8_t mac[6]                  # our own
+    bint accept_partial             # checksums that the sender's kernel only began
+    int32_t fault                   # 0, or the -errno with which the driver died
+    uint32_t tx_count
+    uint32_t stash_count
+    Frame tx[TX_BATCH_FRAMES]       # filled, on their way to tx_burst
+    Frame stash[STASH_FRAMES]       # fresh frames of the TX pool
+
+cdef struct WorkerConfig:
+    uint32_t connections
+    uint32_t request_buffers
+    uint32_t mtu                    # octets of the IP packet
+    uint32_t idle_ticks
+    uint32_t header_ticks
+    uint32_t time_wait_ticks
+    int64_t wall_offset_ns          # wall clock minus the loop's clock
+    SipKey table_key
+    SipKey isn_key
+
+cdef struct Worker:
+    Port ports[PORTS_MOST]
+    uint32_t port_count
+    WorkerConfig config
+    Local local
+    TcpTable table
+    Wheel wheel
+    Session *sessions               # by the record's number
+    Service service
+    Counters counters
+    Counters published              # copy for other threads
+    uint64_t published_ns
+    uint32_t *listed                # connections with output put off, a ring
+    uint32_t listed_mask
+    uint32_t listed_head            # free-running
+    uint32_t listed_tail
+    uint32_t stop                   # set by another thread
+    uint32_t drain                  # set by another thread
+    uint32_t open_connections       # published: records but those in TIME-WAIT
+
+
+cdef inline int worker_init(Worker *worker, const WorkerConfig *config, const uint8_t *image, uint64_t now_ns) noexcept nogil:
+    """0, or -1 without memory. The caller fills in `local` and the ports."""
+    cdef uint32_t ring = 64
+    while ring < 2 * config.connections:
+        ring *= 2
+    memset(worker, 0, sizeof(Worker))
+    worker.config = config[0]
+    if (
+        table_init(&worker.table, config.connections, &config.table_key) != 0
+        or wheel_init(&worker.wheel, worker.table.conns, tick_of(now_ns)) != 0
+        or service_init(
+            &worker.service, image, config.request_buffers, config.request_buffers, &worker.counters
+        ) != 0
+    ):
+        return -1
+    worker.sessions = <Session *>calloc(config.connections, sizeof(Session))
+    worker.listed = <uint32_t *>calloc(ring, sizeof(uint32_t))
+    worker.listed_mask = ring - 1
+    return 0 if worker.sessions != NULL and worker.listed != NULL else -1
+
+
+cdef inline void worker_release(Worker *worker) noexcept nogil:
+    table_release(&worker.table)
+    wheel_release(&worker.wheel)
+    service_release(&worker.service)
+    free(worker.sessions)
+    free(worker.listed)
+    worker.sessions = NULL
+    worker.listed = NULL
+
+
+cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
+    """Frees the connection's record and all it holds."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    wheel_unlist(&worker.wheel, number)
+    if conn.state == TCP_SYN_RCVD:
+        worker.table.half_open -= 1
+    elif conn.state == TCP_TIME_WAIT:
+        wait_unlink(&worker.table, number)
+    session_end(&worker.service, &worker.sessions[number])
+    conn.flags = 0
+    table_remove(&worker.table, number)
+
+
+cdef inline void output_list(Worker *worker, uint32_t number) noexcept nogil:
+    """Puts the connection's output off to a later turn. A full list leaves it to its timer."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if conn.flags & CONN_OUTPUT_LISTED or worker.listed_head - worker.listed_tail > worker.listed_mask:
+        return
+    conn.flags |= CONN_OUTPUT_LISTED
+    worker.listed[worker.listed_head & worker.listed_mask] = number
+    worker.listed_head += 1
+
+
+cdef inline void worker_publish(Worker *worker, uint64_t now_ns) noexcept nogil:
+    """Copies the counters for other threads."""
+    cdef int i
+    for i in range(COUNTER_COUNT):
+        atomic_publish_u64(&worker.published.value[i], worker.counters.value[i])
+    atomic_store_u32(&worker.open_connections, worker.table.in_use - worker.table.waiting)
+    worker.published_ns = now_ns

@@ -1,0 +1,133 @@
+"""Frames out: where they come from, what goes into them, how they leave."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_ext.base.counters cimport (
+    C_RST_SENT, C_TX_FRAMES, C_TX_NO_FRAME, C_TX_OCTETS, C_TX_REFUSED, count, count_many,
+)
+from cython_ext.base.frame cimport Frame
+from cython_ext.tcp.conn cimport CONN_ACK_NOW, CONN_RTO_ARMED, TcpConn, conn_flight, conn_may_send_data
+from cython_ext.tcp.loss cimport rto_arm
+from cython_ext.tcp.output cimport TcpPlan, conn_payload_offset, tcp_emit, tcp_plan, tcp_sent
+from cython_ext.tcp.syn cimport syn_ack_emit
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
+from cython_ext.worker.session cimport Session, session_window
+from cython_ext.worker.source cimport source_fill
+from cython_ext.worker.state cimport STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, output_list
+
+cdef enum:
+    TURN_SEGMENTS = 32              # most segments of one connection in a row: the others wait
+
+cdef struct Spare:
+    Frame frame                     # the received frame, free to be turned around
+    bint available
+
+
+cdef inline void port_flush(Worker *worker, Port *port) noexcept nogil:
+    """Hands the batch to the driver. What its ring refuses even after a wakeup is dropped: TCP
+    repeats it."""
+    cdef uint32_t sent = port.driver.tx_burst(port.driver.state, port.tx, port.tx_count)
+    if sent < port.tx_count and port.fault == 0:
+        port.fault = port.driver.wakeup(port.driver.state)
+        sent += port.driver.tx_burst(port.driver.state, port.tx + sent, port.tx_count - sent)
+    if sent < port.tx_count:
+        count_many(&worker.counters, C_TX_REFUSED, port.tx_count - sent)
+        port.driver.recycle(port.driver.state, port.tx + sent, port.tx_count - sent)
+    port.tx_count = 0
+
+
+cdef inline void port_send(Worker *worker, Port *port, const Frame *frame) noexcept nogil:
+    """Adds a filled frame to the batch."""
+    port.tx[port.tx_count] = frame[0]
+    port.tx_count += 1
+    count(&worker.counters, C_TX_FRAMES)
+    count_many(&worker.counters, C_TX_OCTETS, frame.bytes)
+    if port.tx_count == TX_BATCH_FRAMES:
+        port_flush(worker, port)
+
+
+cdef inline bint port_frame(Worker *worker, Port *port, Spare *spare, Frame *frame) noexcept nogil:
+    """A frame to fill: the received one if it is still free, else a fresh one."""
+    if spare != NULL and spare.available:
+        spare.available = False
+        frame[0] = spare.frame
+        return True
+    if port.stash_count == 0:
+        port.stash_count = port.driver.alloc(port.driver.state, port.stash, STASH_FRAMES)
+        if port.stash_count == 0:
+            count(&worker.counters, C_TX_NO_FRAME)
+            return False
+    port.stash_count -= 1
+    frame[0] = port.stash[port.stash_count]
+    return True
+
+
+cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
+    """Sends what windows and frames allow; puts the rest off."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    cdef Port *port = &worker.ports[conn.driver]
+    cdef Frame frame
+    cdef TcpPlan plan
+    cdef uint16_t total
+    cdef uint32_t segments = 0
+    while tcp_plan(conn, &plan):
+        if segments == TURN_SEGMENTS or not port_frame(worker, port, spare, &frame):
+            output_list(worker, number)
+            break
+        total = 0
+        if plan.octets:
+            total = source_fill(
+                &worker.service, session, plan.offset, plan.octets, frame.data + conn_payload_offset(conn)
+            )
+        frame.bytes = tcp_emit(
+            conn, &worker.local, port.mac, frame.data, plan.seq, plan.flags, plan.octets, total,
+            session_window(session), now_ns,
+        )
+        port_send(worker, port, &frame)
+        tcp_sent(conn, &plan, now_ns, &worker.counters)
+        segments += 1
+    if conn.send_queue and conn_flight(conn) == 0 and not conn.flags & CONN_RTO_ARMED:
+        rto_arm(conn, now_ns)           # a closed window: the timer will probe it
+
+
+cdef inline void send_due(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
+    """Data, and an acknowledgement if none left with it."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if conn_may_send_data(conn):
+        send_data(worker, number, spare, now_ns)
+    if conn.flags & CONN_ACK_NOW:
+        send_bare(worker, number, spare, TCP_ACK, now_ns)
+
+
+cdef inline void send_bare(
+    Worker *worker, uint32_t number, Spare *spare, uint8_t flags, uint64_t now_ns
+) noexcept nogil:
+    """A segment without payload: acknowledgement or RST."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Port *port = &worker.ports[conn.driver]
+    cdef Frame frame
+    if not port_frame(worker, port, spare, &frame):
+        output_list(worker, number)
+        return
+    frame.bytes = tcp_emit(
+        conn, &worker.local, port.mac, frame.data, conn.snd_max, flags, 0, 0,
+        session_window(&worker.sessions[number]), now_ns,
+    )
+    if flags & TCP_RST:
+        count(&worker.counters, C_RST_SENT)
+    port_send(worker, port, &frame)
+
+
+cdef inline void send_syn_ack(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
+    """Also when repeated; without a frame the timer repeats it."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Port *port = &worker.ports[conn.driver]
+    cdef Frame frame
+    if not port_frame(worker, port, spare, &frame):
+        return
+    frame.bytes = syn_ack_emit(
+        conn, &worker.local, port.mac, frame.data, worker.config.mtu,
+        session_window(&worker.sessions[number]), now_ns,
+    )
+    port_send(worker, port, &frame)

@@ -1,0 +1,122 @@
+"""Response heads and the pages that no file stands behind."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import re
+from html.parser import HTMLParser
+from typing import Any, cast
+from urllib.parse import unquote_to_bytes, urljoin
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bypass.site.errorpages import CLOSING, error_page, redirect_page
+from bypass.site.heads import ETAG_BYTES, ETAG_PLACEHOLDER, encode_path, etag, make_head
+from bypass.site.layout import DATE_BYTES, ErrorSlot
+
+DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+class OneResponse:
+    """Enough of a socket for http.client to read a response from."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+
+    def makefile(self, mode: str) -> io.BytesIO:
+        assert mode == "rb"
+        return io.BytesIO(self._octets)
+
+
+def parsed(head: bytes, date_offset: int, body: bytes) -> http.client.HTTPResponse:
+    """The response as http.client reads it once the engine has put in the date and the empty line."""
+    dated = head[:date_offset] + DATE + head[date_offset + DATE_BYTES :]
+    response = http.client.HTTPResponse(cast(Any, OneResponse(dated + b"\r\n" + body)))
+    response.begin()
+    assert response.read() == body
+    return response
+
+
+def test_a_head_has_the_fields_in_their_order_and_ends_before_the_empty_line() -> None:
+    head = make_head(200, "text/css; charset=utf-8", 12, [("ETag", '"x"')])
+    assert head.octets == (
+        b"HTTP/1.1 200 OK\r\nServer: bypass\r\nDate: " + bytes(29) + b"\r\n"
+        b'Content-Type: text/css; charset=utf-8\r\nContent-Length: 12\r\nETag: "x"\r\n'
+    )
+    assert head.octets[head.date_offset :].startswith(bytes(29) + b"\r\n")
+
+
+def test_an_entity_tag_is_128_bits_of_the_content_in_quotes() -> None:
+    tag = etag(hashlib.sha256(b"hello").digest())
+    assert re.fullmatch(r'"[A-Za-z0-9_-]{22}"', tag)
+    assert len(tag) == ETAG_BYTES == len(ETAG_PLACEHOLDER)
+    assert tag != etag(hashlib.sha256(b"Hello").digest())
+
+
+@pytest.mark.parametrize("slot", list(ErrorSlot))
+def test_every_error_is_a_complete_response_for_an_independent_client(slot: ErrorSlot) -> None:
+    page = error_page(slot)
+    response = parsed(page.head.octets, page.head.date_offset, page.body)
+    assert response.status == page.status == slot.status
+    assert response.reason == http.HTTPStatus(page.status).phrase or page.status in (413, 414)
+    assert response.getheader("Date") == DATE.decode()
+    assert response.getheader("Server") == "bypass"
+    assert response.getheader("Cache-Control") == "no-store"
+    assert response.getheader("Connection") is None  # the engine says that
+    assert response.getheader("Allow") == ("GET, HEAD" if page.status == 405 else None)
+    assert str(page.status).encode() in page.body
+    assert len(page.head.octets) + len(page.body) + 80 <= 1460
+
+
+def test_exactly_the_errors_that_leave_the_stream_in_doubt_close_it() -> None:
+    closing = {slot.status for slot in ErrorSlot if error_page(slot).closes}
+    assert closing == CLOSING == {400, 408, 413, 414, 431, 500, 501, 503, 505}
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.targets.append(dict(attrs)["href"])
+
+
+FILE_NAMES = st.binary(min_size=1, max_size=12).filter(
+    lambda name: b"/" not in name and name not in (b".", b"..")
+)
+
+
+@given(st.lists(FILE_NAMES, min_size=1, max_size=3))
+def test_a_redirect_leads_to_exactly_its_folder_whatever_the_name(names: list[bytes]) -> None:
+    target = b"/" + b"/".join(names) + b"/"
+    page = redirect_page(target)
+    response = parsed(page.head.octets, page.head.date_offset, page.body)
+    location = response.getheader("Location")
+    assert location is not None
+    assert response.status == 301
+    assert unquote_to_bytes(location) == target
+    assert urljoin("http://host/somewhere/else", location) == "http://host" + location
+    links = Links()
+    links.feed(page.body.decode())
+    assert links.targets == [location]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"/docs/", "/docs/"),
+        (b"/a b/", "/a%20b/"),
+        (b"/caf\xc3\xa9/", "/caf%C3%A9/"),
+        (b"/100%?#/", "/100%25%3F%23/"),
+        (b"/it's(1)@x:y&z=~/", "/it's(1)@x:y&z=~/"),
+        (b"/\r\nX: y/", "/%0D%0AX:%20y/"),
+    ],
+)
+def test_paths_are_percent_encoded_for_location(path: bytes, expected: str) -> None:
+    assert encode_path(path) == expected

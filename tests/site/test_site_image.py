@@ -1,0 +1,240 @@
+"""An image is trusted only when everything in it is right."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import SiteMaker
+
+from bypass._engine import image_hash
+from bypass.errors import ExitCode, SiteError
+from bypass.site.image import is_image, open_image
+from bypass.site.layout import EMPTY_SLOT, HEADER, RESPONSE, SLOT, Header
+from bypass.site.output import build_image_file
+from bypass.site.validate import check_image
+
+
+@pytest.fixture
+def sound(make_site: SiteMaker, tmp_path: Path) -> bytes:
+    """The octets of a small sound image."""
+    root = make_site({"index.html": b"hello" * 50, "docs/index.html": b"docs", "a.css": b"*{}", "z": b""})
+    build_image_file(root, tmp_path / "sound.img")
+    return (tmp_path / "sound.img").read_bytes()
+
+
+def refusal(octets: bytes) -> str:
+    """Why the image is refused."""
+    with pytest.raises(SiteError) as caught:
+        check_image("x.img", memoryview(octets))
+    assert caught.value.exit_code == ExitCode.CONFIGURATION
+    assert caught.value.what == "x.img: not a usable image"
+    return caught.value.why
+
+
+def header_of(octets: bytes) -> Header:
+    return check_image("x.img", memoryview(octets))
+
+
+def resealed(octets: bytes) -> bytes:
+    """With a checksum that is right again: the work of a faulty compiler, not of a bad disk."""
+    fixed = bytearray(octets)
+    fixed[24:32] = image_hash(octets[HEADER.size :]).to_bytes(8, "little")
+    return bytes(fixed)
+
+
+def test_a_sound_image_is_accepted(sound: bytes) -> None:
+    header = header_of(sound)
+    assert header.files == 4
+    assert header.sections.image_bytes == len(sound)
+
+
+def test_every_single_bit_flipped_in_the_header_is_refused(sound: bytes) -> None:
+    for bit in range(HEADER.size * 8):
+        flipped = bytearray(sound)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert refusal(bytes(flipped)), bit
+
+
+def test_random_bits_flipped_behind_the_header_are_refused(sound: bytes) -> None:
+    dice = random.Random(1)
+    for _ in range(500):
+        flipped = bytearray(sound)
+        flipped[dice.randrange(HEADER.size, len(sound))] ^= 1 << dice.randrange(8)
+        assert refusal(bytes(flipped)) == "its checksum does not match: it is damaged"
+
+
+def cuts(octets: bytes) -> Iterator[int]:
+    """Every boundary of a section, and one octet to either side."""
+    lie = header_of(octets).sections
+    offsets = [0, 8, HEADER.size, lie.slots_offset, lie.paths_offset, lie.responses_offset]
+    offsets += [lie.heads_offset, lie.sums_offset, lie.bodies_offset, lie.image_bytes]
+    for offset in offsets:
+        yield from (cut for cut in (offset - 1, offset, offset + 1) if 0 <= cut < len(octets))
+
+
+def test_an_image_truncated_at_any_section_boundary_is_refused(sound: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cut.img"
+    tried = 0
+    for cut in cuts(sound):
+        path.write_bytes(sound[:cut])
+        with pytest.raises(SiteError, match="not a usable image") as caught:
+            open_image(path)
+        expected = (
+            "the file is empty"
+            if cut == 0
+            else "does not start"
+            if cut < 8
+            else "within the header"
+            if cut < HEADER.size
+            else "truncated"
+        )
+        assert expected in caught.value.why
+        tried += 1
+    assert tried > 20
+
+
+def test_an_image_with_something_behind_it_is_refused(sound: bytes) -> None:
+    assert "longer than it says" in refusal(sound + bytes(64))
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    assert refusal(b"\x7fELF" + bytes(1000)) == "it does not start as an image does"
+
+
+def test_another_version_is_named(sound: bytes) -> None:
+    newer = bytearray(sound)
+    newer[8] = 2
+    assert refusal(bytes(newer)) == "it has version 2, this program reads version 1"
+
+
+def patched_response(octets: bytes, place: int, value: int) -> bytes:
+    """The first response of a file (behind the errors) with one field replaced, resealed."""
+    offset = header_of(octets).sections.responses_offset + 12 * RESPONSE.size
+    fields = list(RESPONSE.unpack_from(octets, offset))
+    fields[place] = value
+    made = bytearray(octets)
+    RESPONSE.pack_into(made, offset, *fields)
+    return resealed(bytes(made))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        (0, 0, "leads out of its sections"),
+        (0, 1 << 63, "leads out of its sections"),
+        (1, 64, "leads out of its sections"),
+        (1, (1 << 64) - 64, "leads out of its sections"),
+        (2, 1 << 40, "leads out of its sections"),
+        (3, 1 << 40, "leads out of its sections"),
+        (4, 1 << 31, "leads out of its sections"),
+        (4, 20, "leads out of its sections"),
+        (4, 80, "is malformed"),
+        (5, 0xFFFF, "is malformed"),
+        (6, 0xFFFF, "leads out of its sections"),
+        (6, 0, "is malformed"),
+        (7, 404, "is malformed"),
+        (7, 0, "leads out of its sections"),
+        (8, 2, "leads out of its sections"),
+    ],
+)
+def test_a_response_that_would_mislead_the_engine_is_refused(
+    sound: bytes, place: int, value: int, why: str
+) -> None:
+    assert why in refusal(patched_response(sound, place, value))
+
+
+def patched_slot(octets: bytes, place: int, value: int) -> bytes:
+    """The first taken slot with one field replaced, resealed."""
+    offset = header_of(octets).sections.slots_offset
+    while SLOT.unpack_from(octets, offset)[1] == EMPTY_SLOT:
+        offset += SLOT.size
+    fields = list(SLOT.unpack_from(octets, offset))
+    fields[place] = value
+    made = bytearray(octets)
+    SLOT.pack_into(made, offset, *fields)
+    return resealed(bytes(made))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        (0, 0, "cannot be found"),
+        (1, 1000, "names response 1000 of"),
+        (2, 0xFFFFFFF0, "has no proper path"),
+        (3, 0xFFFFFFFF, "has no proper path"),
+        (3, 0, "has no proper path"),
+    ],
+)
+def test_a_slot_that_would_mislead_the_engine_is_refused(
+    sound: bytes, place: int, value: int, why: str
+) -> None:
+    assert why in refusal(patched_slot(sound, place, value))
+
+
+def test_a_path_in_the_wrong_slot_is_refused(sound: bytes) -> None:
+    lie = header_of(sound).sections
+    made = bytearray(sound)
+    table = slice(lie.slots_offset, lie.slots_offset + lie.slots_count * SLOT.size)
+    made[table] = made[table][SLOT.size :] + made[table][: SLOT.size]
+    assert "cannot be found" in refusal(resealed(bytes(made)))
+
+
+def test_a_table_without_an_empty_slot_is_refused(sound: bytes) -> None:
+    lie = header_of(sound).sections
+    taken = next(
+        s for s in SLOT.iter_unpack(sound[lie.slots_offset : lie.paths_offset]) if s[1] != EMPTY_SLOT
+    )
+    made = bytearray(sound)
+    made[lie.slots_offset : lie.slots_offset + lie.slots_count * SLOT.size] = (
+        SLOT.pack(*taken) * lie.slots_count
+    )
+    assert refusal(resealed(bytes(made)))
+
+
+@pytest.mark.parametrize(("offset", "size", "name"), [(128, 4, "max_probe"), (132, 4, "files")])
+def test_counts_in_the_header_are_counted_again(sound: bytes, offset: int, size: int, name: str) -> None:
+    made = bytearray(sound)
+    wrong = int.from_bytes(made[offset : offset + size], "little") + 1
+    made[offset : offset + size] = wrong.to_bytes(size, "little")
+    assert refusal(bytes(made)).startswith(f"{name} is {wrong}, not ")
+
+
+def test_an_error_slot_that_answers_something_else_is_refused(sound: bytes) -> None:
+    made = bytearray(sound)
+    made[160:164] = (1).to_bytes(4, "little")
+    assert refusal(bytes(made)) == "error 400 answers 404"
+
+
+def test_only_a_file_that_starts_like_an_image_is_one(sound: bytes, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_bytes(b"<p>")
+    (tmp_path / "cut.img").write_bytes(sound[:20])
+    assert is_image(tmp_path / "sound.img")
+    assert is_image(tmp_path / "cut.img")  # refused later, with the reason
+    assert not is_image(tmp_path / "page.html")
+    assert not is_image(tmp_path)
+    assert not is_image(tmp_path / "missing")
+
+
+def test_a_missing_image_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match=r"none\.img: no such file"):
+        open_image(tmp_path / "none.img")
+
+
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match="cannot be read: Is a directory"):
+        open_image(tmp_path)
+
+
+def test_responses_stay_readable_after_the_file_is_replaced(make_site: SiteMaker, tmp_path: Path) -> None:
+    root = make_site({"index.html": b"one"})
+    build_image_file(root, tmp_path / "x.img")
+    with open_image(tmp_path / "x.img") as older:
+        (root / "index.html").write_bytes(b"two")
+        build_image_file(root, tmp_path / "x.img")
+        page = older.lookup(b"/")
+        assert page is not None and bytes(page.body) == b"one"
+        with pytest.raises(IndexError):
+            older.response(len(older) + 1000)

@@ -1,0 +1,52 @@
+"""Content types by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from bypass.site.mime import TYPES, content_type
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (b"/index.html", "text/html; charset=utf-8"),
+        (b"/a/B.HTML", "text/html; charset=utf-8"),
+        (b"/site.css", "text/css; charset=utf-8"),
+        (b"/app.mjs", "text/javascript; charset=utf-8"),
+        (b"/readme.md", "text/markdown; charset=utf-8"),
+        (b"/data.json", "application/json"),
+        (b"/app.js.map", "application/json"),
+        (b"/site.webmanifest", "application/manifest+json"),
+        (b"/logo.svg", "image/svg+xml"),
+        (b"/photo.webp", "image/webp"),
+        (b"/photo.avif", "image/avif"),
+        (b"/text.woff2", "font/woff2"),
+        (b"/engine.wasm", "application/wasm"),
+        (b"/paper.pdf", "application/pdf"),
+        (b"/film.mp4", "video/mp4"),
+        (b"/voice.opus", "audio/opus"),
+        (b"/source.tar.gz", "application/gzip"),
+        (b"/LICENSE", "text/plain; charset=utf-8"),
+        (b"/.well-known/apple-app-site-association", "application/json"),
+        (b"/no-extension", "application/octet-stream"),
+        (b"/what.is-this", "application/octet-stream"),
+        (b"/folder.html/file", "application/octet-stream"),
+        (b"/trailing.", "application/octet-stream"),
+        (b"/caf\xe9.png", "image/png"),
+    ],
+)
+def test_the_last_extension_decides(name: bytes, expected: str) -> None:
+    assert content_type(name) == expected
+
+
+def test_the_table_knows_at_least_ninety_extensions_of_ninety_types() -> None:
+    assert len(TYPES) >= 90
+    assert len(set(TYPES.values())) >= 90
+
+
+def test_every_entry_can_stand_in_a_head() -> None:
+    for extension, value in TYPES.items():
+        assert extension == extension.lower()
+        assert value.isascii() and value.isprintable() and value.count("/") == 1
+        assert value.endswith("; charset=utf-8") == value.startswith("text/")
