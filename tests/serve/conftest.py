@@ -6,12 +6,11 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
-from types import SimpleNamespace
 
 import pytest
 
 from bypass.config import ServeOptions
-from bypass.serve.interface import Interface
+from bypass.serve.interface import Address, Interface
 from bypass.serve.parts import Parts, Socket
 from bypass.serve.plan import Plan, make_plan
 
@@ -64,12 +63,14 @@ class FakeParts:
             raise Boom(name)
 
     @contextmanager
-    def _program(self, queues: int) -> Iterator[FakeParts]:
-        self.step(f"load {queues}")
+    def _program(self) -> Iterator[FakeParts]:
         try:
             yield self
         finally:
             self.log.append("unload")
+
+    def load(self, max_queues: int) -> None:
+        self.step(f"load {max_queues}")
 
     def _socket(self, plan: Plan, queue: int) -> Socket:
         assert plan.interface.index == 7
@@ -82,16 +83,17 @@ class FakeParts:
         self.step("engine")
         return self
 
-    def set_targets(self, addresses: Iterable[bytes], port: int) -> None:
+    def set_targets(self, addresses: Iterable[Address], port: int) -> None:
         self.step(f"targets {len(list(addresses))} {port}")
 
     def register(self, queue: int, socket_fd: int) -> None:
         assert socket_fd == 100 + queue
         self.step(f"register {queue}")
 
-    def attach(self, ifindex: int, ifname: str, mode: str) -> SimpleNamespace:
+    def attach(self, ifindex: int, ifname: str, mode: str) -> str:
         self.step(f"attach {ifname} {mode}")
-        return SimpleNamespace(value="native", ifindex=ifindex)
+        assert ifindex == 7
+        return "native"
 
     def detach(self) -> None:
         self.log.append("detach")

@@ -13,7 +13,7 @@ from bypass.errors import PrivilegeError, UnavailableError
 from bypass.serve import privileges
 from bypass.serve.rates import RateMeter
 from bypass.serve.subnet import free_subnets
-from bypass.text import did_you_mean, format_bytes, format_count, parse_duration_s, parse_size_bytes, plural
+from bypass.text import did_you_mean, format_count, parse_duration_s, parse_size_bytes, plural
 
 
 def test_durations_and_sizes_are_read() -> None:
@@ -52,13 +52,6 @@ def test_figures_are_written_short() -> None:
         "2.5M",
         "3.00G",
     ]
-    assert [format_bytes(value) for value in (5, 1536, 300 << 10, 5 << 20, 3 << 30)] == [
-        "5 bytes",
-        "1.5 KiB",
-        "300 KiB",
-        "5.0 MiB",
-        "3.0 GiB",
-    ]
     assert (plural(1, "file"), plural(2, "file")) == ("1 file", "2 files")
 
 
@@ -86,8 +79,6 @@ def test_subnets_overlap_nothing_that_is_taken() -> None:
         assert isinstance(chosen.v6, IPv6Network)
         assert chosen.v4.subnet_of(IPv4Network("198.19.0.0/16"))
         assert chosen.v6.subnet_of(IPv6Network("fd80::/9"))
-        assert chosen.server[0].endswith(".1")
-        assert chosen.client[0].endswith(".2")
 
 
 def test_no_free_subnet_is_an_error() -> None:
