@@ -44,7 +44,8 @@ class Engine:
     """The data plane of one worker: its connections, its drivers, its site.
 
     `image` stays mapped for the engine's life. `addresses` are 4 or 16 octets each, in network
-    order. `secret` is 32 random octets: flow hash and sequence number keys.
+    order. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
+    clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
     """
 
     def __init__(
@@ -60,12 +61,22 @@ class Engine:
         idle_timeout_ns: int = 60_000_000_000,
         header_timeout_ns: int = 10_000_000_000,
         time_wait_ns: int = 60_000_000_000,
+        now_ns: int = 0,
+        wall_offset_ns: int = 0,
         accept_partial_checksums: bool = False,
     ) -> None: ...
-    def add_socket(self, socket: XdpSocket) -> int:
-        """Adds a driver before run(); the engine keeps the socket alive. Returns its number."""
-    def add_memory(self, *, rx_frames: int, tx_frames: int, frame_bytes: int = 2048) -> int:
-        """Adds a memory driver, for tests and benchmarks. Returns its number."""
+    def add_socket(self, socket: XdpSocket, *, mac: bytes) -> int:
+        """Adds a driver before run(); the engine keeps the socket alive. Returns its number.
+
+        mac: the interface's own address, 6 octets; frames to another one are dropped.
+        """
+    def add_memory(
+        self, *, rx_frames: int, tx_frames: int, frame_bytes: int = 2048, mac: bytes = ...
+    ) -> int:
+        """Adds a memory driver, for tests and benchmarks. Returns its number.
+
+        mac: 02:00:00:00:00:01 unless given.
+        """
     def inject(self, driver: int, frame: bytes) -> bool:
         """Memory driver: one frame arrives. False when its receive ring is full."""
     def collect(self, driver: int) -> list[bytes]:
