@@ -19,6 +19,7 @@ from bypass.cli.lazy import ExamplesCommand
 from bypass.cli.progress import site_progress
 from bypass.cli.serve import announce
 from bypass.config import Poll, ServeOptions, resolve
+from bypass.errors import ExitCode
 from bypass.serve.content import open_site
 from bypass.serve.demo import choose_sample, demo_network, prove
 from bypass.serve.lifecycle import serve_until_stopped
@@ -48,7 +49,7 @@ through the kernel's TCP, compares it with the file, and shows rates until Ctrl-
 @click.option("--poll", type=click.Choice(get_args(Poll)), help="Spin, sleep or both.  [default: balanced]")
 @verbosity_options
 @click.pass_context
-def demo(context: click.Context, /, site: str | None, once: bool, **flags: object) -> None:
+def demo(context: click.Context, /, site: str | None, once: bool, **flags: object) -> int:
     given = {name: value for name, value in flags.items() if value is not None}
     environment = {
         name: value for name, value in os.environ.items() if name in ("BYPASS_POLL", "BYPASS_PORT")
@@ -58,11 +59,11 @@ def demo(context: click.Context, /, site: str | None, once: bool, **flags: objec
         if site is None:
             site = str(stack.enter_context(as_file(files("bypass").joinpath("data", "demo-site"))))
         require_site(Path(site))
-        run(msgspec.structs.replace(options, site=site), messages_of(context), once=once)
+        return run(msgspec.structs.replace(options, site=site), messages_of(context), once=once)
 
 
-def run(options: ServeOptions, messages: Messages, *, once: bool) -> None:
-    """The demonstration from making the network to removing it."""
+def run(options: ServeOptions, messages: Messages, *, once: bool) -> int:
+    """The demonstration from making the network to removing it. Returns the exit code."""
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         pair = stack.enter_context(demo_network())
@@ -78,12 +79,13 @@ def run(options: ServeOptions, messages: Messages, *, once: bool) -> None:
         for proof in prove(pair, plan.urls, choose_sample(Path(options.site), image)):
             click.echo(f"ok  {proof.url}  {format_bytes(proof.size_bytes)}, every byte as on disk")
         if once:
-            return
+            return ExitCode.OK
         stop.check()
         invite(messages, pair, plan.urls)
         with Live(console=messages.console, auto_refresh=False, transient=True) as live:
             serve_until_stopped(server, stop, 0.0, rate_line(server, messages, live))
     messages.say("stopped; the links and the namespace are removed")
+    return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.OK
 
 
 def invite(messages: Messages, pair: VethPair, urls: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ import click
 from bypass.cli.console import Messages, messages_of, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
 from bypass.config import Mode, Poll, ServeOptions, resolve
+from bypass.errors import ExitCode
 from bypass.serve.server import Server
 from bypass.site.image import SiteImage
 from bypass.site.text import format_bytes
@@ -53,18 +54,18 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML).")
 @verbosity_options
 @click.pass_context
-def serve(context: click.Context, /, file: Path | None, **flags: object) -> None:
+def serve(context: click.Context, /, file: Path | None, **flags: object) -> int:
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     options = resolve(given, os.environ, file).options
     if not options.site:
         raise click.UsageError("SITE is missing: name a folder, or an image made by 'bypass build'")
     if not options.interface:
         raise click.UsageError("--interface is missing: name the interface to serve on")
-    run(options, messages_of(context))
+    return run(options, messages_of(context))
 
 
-def run(options: ServeOptions, messages: Messages) -> None:
-    """Serves until a signal, and says so."""
+def run(options: ServeOptions, messages: Messages) -> int:
+    """Serves until a signal, and says so. Returns the exit code."""
     from bypass.cli.progress import site_progress
     from bypass.serve.content import open_site
     from bypass.serve.lifecycle import serve_until_stopped
@@ -89,6 +90,7 @@ def run(options: ServeOptions, messages: Messages) -> None:
         f"stopped: {format_count(summary.requests)} requests, {format_bytes(summary.sent_bytes)} sent"
         f" in {summary.seconds:.0f} s{left}"
     )
+    return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.OK
 
 
 def announce(messages: Messages, server: Server, image: SiteImage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bypass.site.compile import Progress
@@ -18,14 +18,18 @@ def open_site(path: Path, max_bytes: int | None, progress: Progress | None = Non
 
     Raises SiteError: missing, empty, unreadable, too large.
     """
-    if is_image(path):
-        with open_image(path) as image:
-            yield image
-        return
-    fd, _ = compile_to_memfd(path, max_bytes=max_bytes, progress=progress)
+    image = open_image(path) if is_image(path) else _compiled(path, max_bytes, progress)
     try:
-        image = open_image(fd)
+        yield image
+    finally:
+        # What an engine still maps goes away with the engine.
+        with suppress(BufferError):
+            image.close()
+
+
+def _compiled(root: Path, max_bytes: int | None, progress: Progress | None) -> SiteImage:
+    fd, _ = compile_to_memfd(root, max_bytes=max_bytes, progress=progress)
+    try:
+        return open_image(fd)
     finally:
         os.close(fd)
-    with image:
-        yield image

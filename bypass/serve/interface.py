@@ -31,6 +31,7 @@ class Interface:
     up: bool
     carrier: bool
     ethernet: bool
+    mac: bytes
     mtu_bytes: int
     addresses: tuple[Address, ...]
 
@@ -52,6 +53,7 @@ def read_interface(name: str) -> Interface:
         up=bool(int(link["flags"]) & _IFF_UP),
         carrier=link.get("operstate") not in ("DOWN", "LOWERLAYERDOWN"),
         ethernet=int(link["ifi_type"]) == _ARPHRD_ETHER,
+        mac=bytes.fromhex(str(link.get("address") or "").replace(":", "")),
         mtu_bytes=int(link.get("mtu")),
         addresses=addresses,
     )

@@ -111,5 +111,5 @@ def _make_engine(plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> Da
     )
     for socket in sockets:
         assert isinstance(socket, XdpSocket)
-        engine.add_socket(socket)
+        engine.add_socket(socket, mac=plan.interface.mac)
     return engine

@@ -14,6 +14,8 @@ from bypass.text import plural
 
 RX_FRAMES = 4096
 TX_FRAMES = 4096
+MOST_ADDRESSES = 64  # of one engine
+MOST_QUEUES = 64  # of one engine
 _XDP_HEADROOM_BYTES = 256  # XDP_PACKET_HEADROOM, in front of every received frame
 _ETHERNET_BYTES = 14 + 2 * 4  # header and up to two VLAN tags
 
@@ -101,6 +103,11 @@ def _addresses(options: ServeOptions, interface: Interface) -> tuple[Address, ..
             f"{interface.name}: the interface has no address",
             remedy="Give it one (ip address add ...), or name one with --address",
         )
+    if len(wanted) > MOST_ADDRESSES:
+        raise UnavailableError(
+            f"{interface.name}: {len(wanted)} addresses are more than the {MOST_ADDRESSES} that one server takes",
+            remedy="Name those to serve with --address",
+        )
     for address in wanted:
         if address.is_unspecified or address.is_multicast or address.is_loopback:
             raise ConfigError(
@@ -113,6 +120,11 @@ def _addresses(options: ServeOptions, interface: Interface) -> tuple[Address, ..
 
 def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) -> tuple[int, ...]:
     queues = tuple(dict.fromkeys(wanted)) or tuple(range(rx_queues))
+    if len(queues) > MOST_QUEUES:
+        raise UnavailableError(
+            f"{name}: {len(queues)} queues are more than the {MOST_QUEUES} that one server polls",
+            remedy=f"Use fewer: ethtool -L {name} combined {MOST_QUEUES}",
+        )
     last = max(queues)
     if last >= rx_queues:
         raise UnavailableError(

@@ -19,6 +19,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._count = 0
+        self._first = 0
         self._attended = False
         self._arrived = threading.Event()
         self._previous: dict[int, Any] = {}
@@ -39,6 +40,11 @@ class StopRequest:
         return self._count > 0
 
     @property
+    def interrupted(self) -> bool:
+        """The request came from the keyboard."""
+        return self._first == signal.SIGINT
+
+    @property
     def urgent(self) -> bool:
         return self._count > 1
 
@@ -57,7 +63,8 @@ class StopRequest:
         return self._arrived.wait(timeout_s)
 
     def _arrive(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        self._first = self._first or number
         self._count += 1
         self._arrived.set()
         if self._count > 1 and not self._attended:

@@ -27,6 +27,7 @@ def make_interface(
         up=other.get("up", True),
         carrier=other.get("carrier", True),
         ethernet=other.get("ethernet", True),
+        mac=bytes(6),
         mtu_bytes=mtu_bytes,
         addresses=tuple(map(ip_address, addresses)),
     )
