@@ -5,6 +5,7 @@ Only reads. Knows nothing of drivers and queues (bypass/xdp/features.py).
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -71,6 +72,15 @@ def require_usable(interface: Interface) -> None:
             f"{interface.name}: the interface is down",
             remedy=f"Bring it up: ip link set {interface.name} up",
         )
+
+
+def exists(interface: Interface) -> bool:
+    """Whether the interface is still in this network namespace. Cheap: one ioctl."""
+    try:
+        socket.if_indextoname(interface.index)
+    except OSError:
+        return False
+    return True
 
 
 def _own_addresses(records: Iterable[Any]) -> tuple[Address, ...]:

@@ -55,8 +55,8 @@ def serve_until_stopped(
 
 
 def _require_running(server: Server) -> None:
+    server.require_alive()
     if not server.running:
-        server.require_alive()
         raise RuntimeError("the worker ended without being asked to")
 
 

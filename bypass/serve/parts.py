@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bypass.serve.interface import Address
+from bypass.serve.interface import Address, Interface, exists
 from bypass.serve.plan import RX_FRAMES, TX_FRAMES, Plan
 from bypass.worker import Runnable
 
@@ -58,6 +58,7 @@ class DataPlane(Runnable, Protocol):
 class Parts:
     """How each part is made. `engine` is given the sockets that it polls."""
 
+    interface_exists: Callable[[Interface], bool]
     program: Callable[[], AbstractContextManager[Program]]
     socket: Callable[[Plan, int], Socket]
     engine: Callable[[Plan, memoryview, Sequence[Socket]], DataPlane]
@@ -67,7 +68,7 @@ def kernel_parts() -> Parts:
     """AF_XDP sockets, the XDP program and the engine."""
     from bypass.xdp.program import RedirectProgram
 
-    return Parts(program=RedirectProgram, socket=_open_socket, engine=_make_engine)
+    return Parts(interface_exists=exists, program=RedirectProgram, socket=_open_socket, engine=_make_engine)
 
 
 def _open_socket(plan: Plan, queue: int) -> Socket:

@@ -105,7 +105,7 @@ def _addresses(options: ServeOptions, interface: Interface) -> tuple[Address, ..
         )
     if len(wanted) > MOST_ADDRESSES:
         raise UnavailableError(
-            f"{interface.name}: {len(wanted)} addresses are more than the {MOST_ADDRESSES} that one server takes",
+            f"{interface.name}: {len(wanted)} addresses, and one server takes at most {MOST_ADDRESSES}",
             remedy="Name those to serve with --address",
         )
     for address in wanted:
@@ -122,7 +122,7 @@ def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) ->
     queues = tuple(dict.fromkeys(wanted)) or tuple(range(rx_queues))
     if len(queues) > MOST_QUEUES:
         raise UnavailableError(
-            f"{name}: {len(queues)} queues are more than the {MOST_QUEUES} that one server polls",
+            f"{name}: {len(queues)} queues, and one server polls at most {MOST_QUEUES}",
             remedy=f"Use fewer: ethtool -L {name} combined {MOST_QUEUES}",
         )
     last = max(queues)

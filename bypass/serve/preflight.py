@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
 from bypass.config import ServeOptions
-from bypass.errors import SiteError
+from bypass.errors import SiteError, UnavailableError
 from bypass.serve.interface import read_interface, require_usable
 from bypass.serve.plan import Plan, make_plan
 from bypass.serve.privileges import allow_locked_memory, effective_capabilities, require_capabilities
@@ -21,6 +23,7 @@ def prepare(options: ServeOptions, command: str) -> Plan:
     interface = read_interface(options.interface)
     require_usable(interface)
     device = read_device(interface.name)
+    require_cpu(options.cpu, os.sched_getaffinity(0))
     plan = make_plan(options, interface, device.driver, device.rx_queues, device.tx_queues)
     have = effective_capabilities()
     require_capabilities(have, command)
@@ -34,6 +37,15 @@ def require_site(path: Path) -> None:
         raise SiteError(
             f"{path}: no such folder or image",
             remedy="Name a folder of files, or an image made by 'bypass build'.",
+        )
+
+
+def require_cpu(cpu: int, allowed: Collection[int]) -> None:
+    """UnavailableError unless the worker may run on `cpu`; -1 asks for none."""
+    if cpu >= 0 and cpu not in allowed:
+        raise UnavailableError(
+            f"CPU {cpu}: this process may not run on it",
+            why=f"it may run on {', '.join(map(str, sorted(allowed)))}",
         )
 
 

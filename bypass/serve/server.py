@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 from bypass.errors import BypassError, UnavailableError
@@ -20,8 +20,16 @@ from bypass.worker import Worker
 class Server:
     """What is asked of a server while it runs. `mode` is native or generic, as attached."""
 
-    def __init__(self, plan: Plan, engine: DataPlane, sockets: Sequence[Socket], worker: Worker) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        engine: DataPlane,
+        sockets: Sequence[Socket],
+        worker: Worker,
+        interface_exists: Callable[[], bool],
+    ) -> None:
         self.plan = plan
+        self._interface_exists = interface_exists
         self.mode = ""
         self._engine = engine
         self._sockets = sockets
@@ -48,12 +56,17 @@ class Server:
         self._engine.drain()
 
     def require_alive(self) -> None:
-        """Raises what ended the worker, if something did."""
+        """Raises what ended the worker, if something did, and when the interface is gone.
+
+        An idle or spinning worker makes no system call that would tell it of that.
+        """
         failure = self._worker.failure
         if isinstance(failure, BaseException):
             raise failure
         if failure is not None:
             raise _dead_socket(self.plan.interface.name, failure)
+        if not self._interface_exists():
+            raise _dead_socket(self.plan.interface.name, errno.ENODEV)
 
 
 @contextmanager
@@ -68,7 +81,7 @@ def open_server(plan: Plan, image: memoryview, parts: Parts) -> Iterator[Server]
             program.register(queue, socket.fd)
         program.set_targets(plan.addresses, plan.port)
         worker = Worker(engine, spin_ns=plan.poll.spin_ns, sleep_ms=plan.poll.sleep_ms, cpu=plan.cpu)
-        server = Server(plan, engine, sockets, worker)
+        server = Server(plan, engine, sockets, worker, lambda: parts.interface_exists(plan.interface))
         stack.callback(program.detach)
         stack.callback(worker.stop)
         worker.start()

@@ -50,13 +50,18 @@ class FakeParts:
         self.log: list[str] = []
         self.fail_at = fail_at
         self.engine_status = 0
+        self.interface_exists = True
         self.stopped = threading.Event()
-        self.attached_late = threading.Event()
         self.draining = False
         self.connections = 0
 
     def parts(self) -> Parts:
-        return Parts(program=self._program, socket=self._socket, engine=self._engine)
+        return Parts(
+            interface_exists=lambda _: self.interface_exists,
+            program=self._program,
+            socket=self._socket,
+            engine=self._engine,
+        )
 
     def step(self, name: str) -> None:
         self.log.append(name)

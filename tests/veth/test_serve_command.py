@@ -36,7 +36,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(pair: VethPair, site: Path) -> Iterator[Serve]:
-    """Starts `bypass serve SITE -i IF` in the server's namespace, with further arguments; waits until it serves."""
+    """Starts `bypass serve SITE -i IF` in the server's namespace, with further arguments."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, folder: Path = site) -> subprocess.Popen[str]:
@@ -121,11 +121,23 @@ def test_every_way_of_polling_answers(pair: VethPair, serve: Serve, poll: str) -
     assert fetch(pair, f"http://{pair.server.v4}/").stdout == PAGE
 
 
-def test_other_ports_of_the_same_address_stay_with_the_kernel(pair: VethPair, serve: Serve) -> None:
+def test_other_ports_of_the_same_address_stay_with_the_kernel(
+    pair: VethPair, serve: Serve, tmp_path: Path
+) -> None:
     wait_for_line(serve(), "of packets")
-    assert pair.run(["ping", "-c1", "-W2", str(pair.server.v4)]).returncode == 0
-    refused = fetch(pair, f"http://{pair.server.v4}:81/")
-    assert refused.returncode == 7  # the kernel's own RST
+    (tmp_path / "kernel.txt").write_text("from the kernel")
+    command = [sys.executable, "-m", "http.server", "8000", "--directory", str(tmp_path)]
+    kernel = subprocess.Popen(pair.command(command, server=True), stderr=subprocess.DEVNULL)
+    try:
+        answer = fetch(
+            pair, f"http://{pair.server.v4}:8000/kernel.txt", "--retry", "20", "--retry-connrefused"
+        )
+        assert answer.stdout == b"from the kernel"
+    finally:
+        kernel.kill()
+        kernel.wait(10)
+    assert fetch(pair, f"http://{pair.server.v4}:81/").returncode == 7  # the kernel's own RST
+    assert fetch(pair, f"http://{pair.server.v4}/").stdout == PAGE
 
 
 def test_a_killed_server_gives_the_port_back_and_can_start_again(pair: VethPair, serve: Serve) -> None:
