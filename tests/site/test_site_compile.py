@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Compiler, SiteMaker, ordinary_user, write_site
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,8 @@ from bypass.site.heads import etag
 from bypass.site.image import open_image
 from bypass.site.layout import ALIGN, DATE_BYTES, RESPONSE_CLOSE, SUM_STEP, ErrorSlot
 from bypass.site.output import build_image_file, compile_to_memfd
+from bypass.site.scan import Asset
+from tests.site.support import Compiler, SiteMaker, ordinary_user, umask, write_site
 
 
 def field(head: bytes, name: bytes) -> bytes | None:
@@ -41,8 +42,9 @@ def test_every_file_answers_with_its_octets_and_their_validator(
     assert image.files == 4
     for name, content in files.items():
         response = image.lookup(b"/" + name.encode())
-        assert response is not None and response.status == 200
-        assert response.body == content
+        assert response is not None
+        assert response.status == 200
+        assert bytes(response.body) == content
         assert field(response.head, b"Content-Length") == b"%d" % len(content)
         assert field(response.head, b"ETag") == etag(hashlib.sha256(content).digest()).encode()
     assert image.lookup(b"/nothing") is None
@@ -54,7 +56,8 @@ def test_names_that_are_not_utf8_answer_by_their_octets(make_site: SiteMaker, co
     with open(os.fsencode(root) + b"/caf\xe9.txt", "wb") as file:
         file.write(b"latin")
     response = compiled(root).lookup(b"/caf\xe9.txt")
-    assert response is not None and response.body == b"latin"
+    assert response is not None
+    assert bytes(response.body) == b"latin"
 
 
 def test_an_index_answers_for_its_folder_and_the_bare_name_redirects(
@@ -71,7 +74,7 @@ def test_an_index_answers_for_its_folder_and_the_bare_name_redirects(
             }
         )
     )
-    answers = {path: response for path, response in image}
+    answers = dict(image)
     assert sorted(answers) == [
         b"/",
         b"/bare/file.txt",
@@ -85,8 +88,8 @@ def test_an_index_answers_for_its_folder_and_the_bare_name_redirects(
         b"/old/index.htm",
     ]
     assert len(image) == 10
-    assert (answers[b"/"].body, answers[b"/my docs/"].body) == (b"top", b"docs")
-    assert (answers[b"/my docs/index.htm"].body, answers[b"/old/"].body) == (b"older", b"old")
+    asked = (b"/", b"/my docs/", b"/my docs/index.htm", b"/old/")
+    assert [bytes(answers[path].body) for path in asked] == [b"top", b"docs", b"older", b"old"]
     assert answers[b"/my docs"].status == 301
     assert field(answers[b"/my docs"].head, b"Location") == b"/my%20docs/"
     assert b'href="/my%20docs/"' in bytes(answers[b"/my docs"].body)
@@ -102,7 +105,10 @@ def test_equal_files_share_a_body_and_equal_responses_a_record(
     )
     image = compiled(root)
     a, b, c, d = (image.lookup(path) for path in (b"/a.css", b"/b.css", b"/c.txt", b"/d.css"))
-    assert a and b and c and d
+    assert a
+    assert b
+    assert c
+    assert d
     assert a.record == b.record
     assert a.record.body_offset == c.record.body_offset != d.record.body_offset
     assert a.record.sums_first == c.record.sums_first
@@ -205,7 +211,8 @@ def test_progress_runs_up_to_the_announced_total(make_site: SiteMaker, tmp_path:
     seen: list[tuple[int, int]] = []
     build_image_file(root, tmp_path / "x.img", progress=lambda done, total: seen.append((done, total)))
     done = [count for count, _ in seen]
-    assert done == sorted(done) and len(done) > 5
+    assert done == sorted(done)
+    assert len(done) > 5
     assert {total for _, total in seen} == {done[-1]}
 
 
@@ -270,19 +277,17 @@ def test_a_file_that_does_not_hold_still_is_an_error_that_names_it(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
 
 
-def _meddling(before: Callable[..., object], asset: source.Asset, meddle: Meddling, victim: Path) -> object:
+def _meddling(before: Callable[..., object], asset: Asset, meddle: Meddling, victim: Path) -> object:
     if asset.url == b"/victim.txt":
         meddle(victim)
     return before(asset)
 
 
-def test_a_file_that_shrinks_while_being_read_is_an_error(
-    make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_shrinks_while_being_read_is_an_error(make_site: SiteMaker, tmp_path: Path) -> None:
     victim = make_site({"victim.bin": bytes(3 * source.CHUNK_BYTES)}) / "victim.bin"
     with pytest.raises(SiteError, match=r"victim\.bin: changed"):
         build_image_file(
-            victim.parent, tmp_path / "x.img", progress=lambda done, total: os.truncate(victim, 1)
+            victim.parent, tmp_path / "x.img", progress=lambda _done, _total: os.truncate(victim, 1)
         )
 
 
@@ -291,7 +296,7 @@ def test_a_file_that_differs_from_its_first_reading_is_an_error(make_site: SiteM
     root = make_site({"one.txt": b"same!", "two.txt": b"equal"})
     about = (root / "one.txt").stat()
 
-    def rewrite(done: int, total: int) -> None:
+    def rewrite(_done: int, _total: int) -> None:
         (root / "one.txt").write_bytes(b"other")
         os.utime(root / "one.txt", ns=(about.st_atime_ns, about.st_mtime_ns))
 
@@ -308,13 +313,7 @@ def test_a_failed_build_leaves_the_older_image_and_nothing_else(make_site: SiteM
         build_image_file(root, path, max_bytes=10)
     assert path.read_bytes() == before
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["site", "site.img"]
-    assert path.stat().st_mode & 0o077 == 0o044 & ~_umask()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    assert path.stat().st_mode & 0o077 == 0o044 & ~umask()
 
 
 def test_an_image_inside_its_own_folder_is_not_part_of_the_site(make_site: SiteMaker) -> None:
@@ -353,7 +352,8 @@ def test_a_memfd_is_sealed_against_writing_and_resizing(make_site: SiteMaker) ->
             os.ftruncate(fd, 0)
         with open_image(fd) as image:
             response = image.lookup(b"/")
-            assert response is not None and bytes(response.body) == b"sealed"
+            assert response is not None
+            assert bytes(response.body) == b"sealed"
             del response
     finally:
         os.close(fd)
@@ -365,7 +365,7 @@ def test_a_compile_leaves_no_descriptor_open(make_site: SiteMaker, tmp_path: Pat
     os.close(compile_to_memfd(root)[0])
     build_image_file(root, tmp_path / "x.img")
     with pytest.raises(SiteError):
-        compile_to_memfd(root, progress=lambda done, total: (root / "gone.txt").unlink(missing_ok=True))
+        compile_to_memfd(root, progress=lambda _done, _total: (root / "gone.txt").unlink(missing_ok=True))
     assert set(os.listdir("/proc/self/fd")) == before
 
 
@@ -381,6 +381,7 @@ def test_twenty_thousand_files_compile_and_open_in_seconds(tmp_path: Path) -> No
         spent_s = time.process_time() - started
         assert image.files == summary.files == 20_000
         last = image.lookup(b"/99/199.html")
-        assert last is not None and bytes(last.body) == b"<p>19999</p>" * 20
+        assert last is not None
+        assert bytes(last.body) == b"<p>19999</p>" * 20
         del last
     assert spent_s < 5
