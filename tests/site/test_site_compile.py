@@ -1,13 +1,11 @@
-"""A folder becomes an image: paths, bodies, sums, and what happens when the folder does not hold still."""
+"""A folder becomes an image: paths, responses, bodies, sums."""
 
 from __future__ import annotations
 
 import array
-import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +14,12 @@ from hypothesis import strategies as st
 
 from bypass._engine import body_sums, folded_sum
 from bypass.errors import SiteError
-from bypass.site import source
 from bypass.site.compile import compile_site
 from bypass.site.heads import etag
 from bypass.site.image import open_image
 from bypass.site.layout import ALIGN, DATE_BYTES, RESPONSE_CLOSE, SUM_STEP, ErrorSlot
-from bypass.site.output import build_image_file, compile_to_memfd
-from bypass.site.scan import Asset
-from tests.site.support import Compiler, SiteMaker, ordinary_user, umask, write_site
+from bypass.site.output import build_image_file
+from tests.site.support import Compiler, SiteMaker, write_site
 
 
 def field(head: bytes, name: bytes) -> bytes | None:
@@ -214,159 +210,6 @@ def test_progress_runs_up_to_the_announced_total(make_site: SiteMaker, tmp_path:
     assert done == sorted(done)
     assert len(done) > 5
     assert {total for _, total in seen} == {done[-1]}
-
-
-def test_an_unreadable_file_is_an_error_with_the_remedy(public_tmp: Path) -> None:
-    (public_tmp / "index.html").write_bytes(b"")
-    secret = public_tmp / "private.key"
-    secret.write_bytes(b"secret")
-    secret.chmod(0)
-    with ordinary_user(), pytest.raises(SiteError, match=r"private\.key: cannot be read") as caught:
-        compile_to_memfd(public_tmp)
-    assert "chmod a+r" in caught.value.remedy
-
-
-Meddling = Callable[[Path], None]
-
-
-def _grow(path: Path) -> None:
-    with path.open("ab") as file:
-        file.write(b"more")
-
-
-def _shrink(path: Path) -> None:
-    os.truncate(path, 10)
-
-
-def _rewrite(path: Path) -> None:
-    path.write_bytes(b"z" * path.stat().st_size)
-    os.utime(path, (1, 1))
-
-
-def _replace(path: Path) -> None:
-    other = path.with_name("other")
-    other.write_bytes(path.read_bytes())
-    other.rename(path)
-
-
-def _turn_into_symlink(path: Path) -> None:
-    path.rename(path.with_name("moved"))
-    path.symlink_to("moved")
-
-
-@pytest.mark.parametrize(
-    ("meddle", "message"),
-    [
-        (_grow, "changed while"),
-        (_shrink, "changed while"),
-        (_rewrite, "changed while"),
-        (_replace, "changed while"),
-        (Path.unlink, "vanished while"),
-        (_turn_into_symlink, "cannot be opened"),
-    ],
-)
-def test_a_file_that_does_not_hold_still_is_an_error_that_names_it(
-    make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meddle: Meddling, message: str
-) -> None:
-    """Meddled with after the scan, before it is read."""
-    victim = make_site({"a.txt": b"a" * 100, "victim.txt": b"v" * 200}) / "victim.txt"
-    before = source._opened
-    monkeypatch.setattr(source, "_opened", lambda asset: _meddling(before, asset, meddle, victim))
-    with pytest.raises(SiteError, match=f"victim.txt: {message}"):
-        build_image_file(victim.parent, tmp_path / "x.img")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
-
-
-def _meddling(before: Callable[..., object], asset: Asset, meddle: Meddling, victim: Path) -> object:
-    if asset.url == b"/victim.txt":
-        meddle(victim)
-    return before(asset)
-
-
-def test_a_file_that_shrinks_while_being_read_is_an_error(make_site: SiteMaker, tmp_path: Path) -> None:
-    victim = make_site({"victim.bin": bytes(3 * source.CHUNK_BYTES)}) / "victim.bin"
-    with pytest.raises(SiteError, match=r"victim\.bin: changed"):
-        build_image_file(
-            victim.parent, tmp_path / "x.img", progress=lambda _done, _total: os.truncate(victim, 1)
-        )
-
-
-def test_a_file_that_differs_from_its_first_reading_is_an_error(make_site: SiteMaker, tmp_path: Path) -> None:
-    """Same size and time, other octets: found by the digest, not by the file's status."""
-    root = make_site({"one.txt": b"same!", "two.txt": b"equal"})
-    about = (root / "one.txt").stat()
-
-    def rewrite(_done: int, _total: int) -> None:
-        (root / "one.txt").write_bytes(b"other")
-        os.utime(root / "one.txt", ns=(about.st_atime_ns, about.st_mtime_ns))
-
-    with pytest.raises(SiteError, match=r"one\.txt: changed"):
-        build_image_file(root, tmp_path / "x.img", progress=rewrite)
-
-
-def test_a_failed_build_leaves_the_older_image_and_nothing_else(make_site: SiteMaker, tmp_path: Path) -> None:
-    root = make_site({"index.html": b"one"})
-    path = tmp_path / "site.img"
-    build_image_file(root, path)
-    before = path.read_bytes()
-    with pytest.raises(SiteError):
-        build_image_file(root, path, max_bytes=10)
-    assert path.read_bytes() == before
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["site", "site.img"]
-    assert path.stat().st_mode & 0o077 == 0o044 & ~umask()
-
-
-def test_an_image_inside_its_own_folder_is_not_part_of_the_site(make_site: SiteMaker) -> None:
-    root = make_site({"index.html": b"one"})
-    first = build_image_file(root, root / "site.img")
-    second = build_image_file(root, root / "site.img")
-    assert (first.image_bytes, first.skipped.images) == (second.image_bytes, 0)
-    assert second.skipped.images == 1
-
-
-@pytest.mark.parametrize("name", ["missing/site.img", "site/index.html/site.img"])
-def test_an_output_that_cannot_be_written_is_an_error(
-    make_site: SiteMaker, tmp_path: Path, name: str
-) -> None:
-    root = make_site({"index.html": b""})
-    with pytest.raises(SiteError, match="the image cannot be written"):
-        build_image_file(root, tmp_path / name)
-
-
-def test_an_output_that_is_a_folder_is_an_error(make_site: SiteMaker, tmp_path: Path) -> None:
-    root = make_site({"index.html": b""})
-    (tmp_path / "out").mkdir()
-    with pytest.raises(SiteError, match="out: the image cannot be written: Is a directory"):
-        build_image_file(root, tmp_path / "out")
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "site"]
-
-
-def test_a_memfd_is_sealed_against_writing_and_resizing(make_site: SiteMaker) -> None:
-    fd, summary = compile_to_memfd(make_site({"index.html": b"sealed"}))
-    try:
-        assert os.fstat(fd).st_size == summary.image_bytes
-        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & (fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-        with pytest.raises(PermissionError):
-            os.pwrite(fd, b"x", 0)
-        with pytest.raises(PermissionError):
-            os.ftruncate(fd, 0)
-        with open_image(fd) as image:
-            response = image.lookup(b"/")
-            assert response is not None
-            assert bytes(response.body) == b"sealed"
-            del response
-    finally:
-        os.close(fd)
-
-
-def test_a_compile_leaves_no_descriptor_open(make_site: SiteMaker, tmp_path: Path) -> None:
-    root = make_site({"index.html": b"1", "gone.txt": b"2"})
-    before = set(os.listdir("/proc/self/fd"))
-    os.close(compile_to_memfd(root)[0])
-    build_image_file(root, tmp_path / "x.img")
-    with pytest.raises(SiteError):
-        compile_to_memfd(root, progress=lambda _done, _total: (root / "gone.txt").unlink(missing_ok=True))
-    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_twenty_thousand_files_compile_and_open_in_seconds(tmp_path: Path) -> None:
