@@ -35,7 +35,9 @@ class BypassError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.what}: {self.why}" if self.why else self.what
-        return f"{text}. {self.remedy}" if self.remedy else text
+        if not self.remedy:
+            return text
+        return f"{text}. {self.remedy}" if self.remedy.endswith((".", "?")) else f"{text}. {self.remedy}."
 
 
 class UnavailableError(BypassError):

@@ -31,16 +31,6 @@ def parse_size_bytes(text: str) -> int:
     return int(number * _SIZE_BYTES[unit])
 
 
-def format_bytes(size_bytes: int) -> str:
-    """ "1.5 MiB": three significant digits at most, powers of 1024."""
-    value = float(size_bytes)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
-
-
 def format_count(value: float) -> str:
     """ "950", "12.3k", "1.20M": a rate or count in at most five characters and a unit."""
     for limit, divisor, unit in ((1e3, 1, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M")):

@@ -89,7 +89,8 @@ def _usage_failed(error: click.UsageError) -> int:
     if isinstance(error, click.NoSuchOption) and error.possibilities:
         text += f". Did you mean {' or '.join(error.possibilities)}"
     end = "?" if "Did you mean" in text else "."
-    messages_of(context).error(f"{text[:1].lower()}{text[1:]}{end} See '{path} --help'.")
+    text = text[:1].lower() + text[1:] if text[1:2].islower() else text
+    messages_of(context).error(f"{text}{end} See '{path} --help'.")
     return ExitCode.USAGE
 
 

@@ -14,7 +14,8 @@ from bypass.cli.lazy import ExamplesCommand
 from bypass.config import Mode, Poll, ServeOptions, resolve
 from bypass.serve.server import Server
 from bypass.site.image import SiteImage
-from bypass.text import format_bytes, format_count, plural
+from bypass.site.text import format_bytes
+from bypass.text import format_count, plural
 
 HELP = """Serve SITE, a folder or an image made by 'bypass build', over AF_XDP.
 

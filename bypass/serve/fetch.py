@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from pyroute2 import netns
+from bypass.serve.vethpair import inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ def fetch(url: str, namespace: str, timeout_s: float = 5.0) -> Page:
     def work() -> None:
         # A namespace is a thread's, so a thread that ends with the request changes nobody else's.
         try:
-            netns.setns(namespace)
-            result.append(_get(url, timeout_s))
+            with inside(namespace):
+                result.append(_get(url, timeout_s))
         except BaseException as error:  # raised again in the caller's thread
             result.append(error)
 

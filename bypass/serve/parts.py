@@ -10,25 +10,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from bypass.serve.interface import Address
 from bypass.serve.plan import RX_FRAMES, TX_FRAMES, Plan
 from bypass.worker import Runnable
 
 
-class AttachMode(Protocol):
-    """bypass.xdp.program.XdpMode: "native" or "generic"."""
-
-    @property
-    def value(self) -> str: ...
-
-
 class Program(Protocol):
-    """bypass.xdp.program.RedirectProgram."""
+    """bypass.xdp.program.RedirectProgram. attach() returns "native" or "generic"."""
 
-    def set_targets(self, addresses: Iterable[bytes], port: int) -> None: ...
+    def load(self, max_queues: int) -> None: ...
+
+    def set_targets(self, addresses: Iterable[Address], port: int) -> None: ...
 
     def register(self, queue: int, socket_fd: int) -> None: ...
 
-    def attach(self, ifindex: int, ifname: str, mode: str) -> AttachMode: ...
+    def attach(self, ifindex: int, ifname: str, mode: str) -> str: ...
 
     def detach(self) -> None: ...
 
@@ -60,9 +56,9 @@ class DataPlane(Runnable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How each part is made. `program` is given how many queues it must reach, `engine` its sockets."""
+    """How each part is made. `engine` is given the sockets that it polls."""
 
-    program: Callable[[int], AbstractContextManager[Program]]
+    program: Callable[[], AbstractContextManager[Program]]
     socket: Callable[[Plan, int], Socket]
     engine: Callable[[Plan, memoryview, Sequence[Socket]], DataPlane]
 
@@ -71,13 +67,20 @@ def kernel_parts() -> Parts:
     """AF_XDP sockets, the XDP program and the engine."""
     from bypass.xdp.program import RedirectProgram
 
-    return Parts(program=RedirectProgram.load, socket=_open_socket, engine=_make_engine)
+    return Parts(program=RedirectProgram, socket=_open_socket, engine=_make_engine)
 
 
 def _open_socket(plan: Plan, queue: int) -> Socket:
     from bypass._engine import XdpSocket
-    from bypass.xdp.socket_errors import open_with_retry
+    from bypass.xdp.socket_errors import SocketRequest, open_with_retry
 
+    request = SocketRequest(
+        ifname=plan.interface.name,
+        queue=queue,
+        umem_bytes=plan.locked_bytes // len(plan.queues),
+        zero_copy=plan.zero_copy,
+        driver=plan.driver,
+    )
     return open_with_retry(
         lambda: XdpSocket(
             ifindex=plan.interface.index,
@@ -86,7 +89,8 @@ def _open_socket(plan: Plan, queue: int) -> Socket:
             tx_frames=TX_FRAMES,
             frame_bytes=plan.frame_bytes,
             zero_copy=plan.zero_copy,
-        )
+        ),
+        request,
     )
 
 

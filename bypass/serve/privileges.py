@@ -9,7 +9,7 @@ import resource
 from pathlib import Path
 
 from bypass.errors import PrivilegeError
-from bypass.text import format_bytes
+from bypass.site.text import format_bytes
 
 # linux/capability.h
 CAPABILITIES = {

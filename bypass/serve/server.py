@@ -60,18 +60,19 @@ class Server:
 def open_server(plan: Plan, image: memoryview, parts: Parts) -> Iterator[Server]:
     """Serves `image` from entry to exit. Raises BypassError; then nothing is left attached or open."""
     with ExitStack() as stack:
-        program = stack.enter_context(parts.program(max(plan.queues) + 1))
+        program = stack.enter_context(parts.program())
+        program.load(max_queues=max(plan.queues) + 1)
         sockets = [stack.enter_context(closing(parts.socket(plan, queue))) for queue in plan.queues]
         engine = parts.engine(plan, image, sockets)
         for queue, socket in zip(plan.queues, sockets, strict=True):
             program.register(queue, socket.fd)
-        program.set_targets([address.packed for address in plan.addresses], plan.port)
+        program.set_targets(plan.addresses, plan.port)
         worker = Worker(engine, spin_ns=plan.poll.spin_ns, sleep_ms=plan.poll.sleep_ms, cpu=plan.cpu)
         server = Server(plan, engine, sockets, worker)
         stack.callback(program.detach)
         stack.callback(worker.stop)
         worker.start()
-        server.mode = program.attach(plan.interface.index, plan.interface.name, plan.mode).value
+        server.mode = program.attach(plan.interface.index, plan.interface.name, plan.mode)
         yield server
 
 

@@ -21,18 +21,10 @@ _TRIES = 64
 
 @dataclass(frozen=True, slots=True)
 class Subnets:
-    """One network of each version; the server has the first address of each, the client the second."""
+    """One network of each version."""
 
     v4: IPv4Network
     v6: IPv6Network
-
-    @property
-    def server(self) -> tuple[str, str]:
-        return str(self.v4[1]), str(self.v6[1])
-
-    @property
-    def client(self) -> tuple[str, str]:
-        return str(self.v4[2]), str(self.v6[2])
 
 
 def free_subnets(taken: Iterable[Network], choose: random.Random) -> Subnets:

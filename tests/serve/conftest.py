@@ -1,0 +1,140 @@
+"""Parts of a server that only write down what happens to them, and fail where a test wants it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import pytest
+
+from bypass.config import ServeOptions
+from bypass.serve.interface import Address, Interface
+from bypass.serve.parts import Parts, Socket
+from bypass.serve.plan import Plan, make_plan
+
+
+def make_interface(
+    name: str = "eth7",
+    mtu_bytes: int = 1500,
+    addresses: Sequence[str] = ("10.0.0.1", "fe80::1"),
+    **other: bool,
+) -> Interface:
+    return Interface(
+        name=name,
+        index=7,
+        up=other.get("up", True),
+        carrier=other.get("carrier", True),
+        ethernet=other.get("ethernet", True),
+        mtu_bytes=mtu_bytes,
+        addresses=tuple(map(ip_address, addresses)),
+    )
+
+
+def plan_for(
+    queues: int = 2, driver: str = "veth", interface: Interface | None = None, **options: object
+) -> Plan:
+    return make_plan(ServeOptions(**options), interface or make_interface(), driver, queues, queues)  # type: ignore[arg-type]
+
+
+class Boom(Exception):
+    """The failure that a test asked for."""
+
+
+class FakeParts:
+    """`log` is what happened, in order. The step named `fail_at` raises Boom."""
+
+    def __init__(self, fail_at: str = "") -> None:
+        self.log: list[str] = []
+        self.fail_at = fail_at
+        self.engine_status = 0
+        self.stopped = threading.Event()
+        self.attached_late = threading.Event()
+        self.draining = False
+        self.connections = 0
+
+    def parts(self) -> Parts:
+        return Parts(program=self._program, socket=self._socket, engine=self._engine)
+
+    def step(self, name: str) -> None:
+        self.log.append(name)
+        if name == self.fail_at:
+            raise Boom(name)
+
+    @contextmanager
+    def _program(self) -> Iterator[FakeParts]:
+        try:
+            yield self
+        finally:
+            self.log.append("unload")
+
+    def load(self, max_queues: int) -> None:
+        self.step(f"load {max_queues}")
+
+    def _socket(self, plan: Plan, queue: int) -> Socket:
+        assert plan.interface.index == 7
+        self.step(f"open {queue}")
+        return FakeSocket(self, queue)
+
+    def _engine(self, plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> FakeParts:
+        assert len(sockets) == len(plan.queues)
+        assert bytes(image) == b"image"
+        self.step("engine")
+        return self
+
+    def set_targets(self, addresses: Iterable[Address], port: int) -> None:
+        self.step(f"targets {len(list(addresses))} {port}")
+
+    def register(self, queue: int, socket_fd: int) -> None:
+        assert socket_fd == 100 + queue
+        self.step(f"register {queue}")
+
+    def attach(self, ifindex: int, ifname: str, mode: str) -> str:
+        self.step(f"attach {ifname} {mode}")
+        assert ifindex == 7
+        return "native"
+
+    def detach(self) -> None:
+        self.log.append("detach")
+
+    def run(self, *, spin_ns: int, sleep_ms: int, cpu: int = -1) -> int:
+        assert (spin_ns, sleep_ms, cpu) != (None, None, None)
+        if self.engine_status == 0:
+            assert self.stopped.wait(10)
+        return self.engine_status
+
+    def stop(self) -> None:
+        self.log.append("stop")
+        self.stopped.set()
+
+    def drain(self) -> None:
+        self.draining = True
+
+    def counters(self) -> dict[str, int]:
+        return {"requests": 12, "tx_octets": 3400}
+
+    @property
+    def open_connections(self) -> int:
+        return self.connections
+
+
+class FakeSocket:
+    """One of FakeParts' sockets."""
+
+    def __init__(self, parts: FakeParts, queue: int) -> None:
+        self._parts = parts
+        self._queue = queue
+        self.fd = 100 + queue
+        self.zero_copy = False
+
+    def statistics(self) -> dict[str, int]:
+        return {}
+
+    def close(self) -> None:
+        self._parts.log.append(f"close {self._queue}")
+
+
+@pytest.fixture
+def fake() -> FakeParts:
+    return FakeParts()

@@ -1,0 +1,114 @@
+"""Stop requests: drained by one, cut short by two, never torn apart in a start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bypass.errors import UnavailableError
+from bypass.serve.lifecycle import Summary, serve_until_stopped
+from bypass.serve.notify import notify
+from bypass.serve.server import open_server
+from bypass.serve.signals import StopRequest
+from tests.serve.conftest import FakeParts, plan_for
+
+IMAGE = memoryview(b"image")
+
+
+def _signal_soon(*delays_s: float) -> None:
+    for delay_s in delays_s:
+        threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+
+def _serve(fake: FakeParts, drain_timeout_s: float = 5.0) -> Summary:
+    with StopRequest() as stop, open_server(plan_for(), IMAGE, fake.parts()) as server:
+        return serve_until_stopped(server, stop, drain_timeout_s)
+
+
+def test_sigterm_drains_and_returns_what_was_done(fake: FakeParts) -> None:
+    _signal_soon(0.1)
+    summary = _serve(fake)
+    assert fake.draining
+    assert (summary.requests, summary.sent_bytes, summary.left_open) == (12, 3400, 0)
+
+
+def test_draining_ends_when_the_last_connection_does(fake: FakeParts) -> None:
+    fake.connections = 3
+    _signal_soon(0.1)
+    threading.Timer(0.3, setattr, (fake, "connections", 0)).start()
+    started = time.monotonic()
+    assert _serve(fake, drain_timeout_s=20).left_open == 0
+    assert 0.25 < time.monotonic() - started < 10
+
+
+def test_draining_ends_at_its_timeout(fake: FakeParts) -> None:
+    fake.connections = 3
+    _signal_soon(0.1)
+    assert _serve(fake, drain_timeout_s=0.2).left_open == 3
+
+
+def test_a_second_signal_ends_draining_at_once(fake: FakeParts) -> None:
+    fake.connections = 3
+    _signal_soon(0.1, 0.4)
+    started = time.monotonic()
+    assert _serve(fake, drain_timeout_s=60).left_open == 3
+    assert time.monotonic() - started < 20
+
+
+def test_a_dead_worker_ends_serving_with_its_reason(fake: FakeParts) -> None:
+    fake.engine_status = -19
+    with pytest.raises(UnavailableError, match="ENODEV"):
+        _serve(fake)
+    assert fake.log[-1] == "unload"
+
+
+def test_a_signal_during_the_start_waits_for_the_end_of_a_step() -> None:
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            stop.check()
+
+
+def test_a_second_signal_during_the_start_interrupts() -> None:
+    with StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_previous_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeParts) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        _signal_soon(0.1)
+        _serve(fake)
+        assert manager.recv(4096) == b"READY=1\nSTATUS=serving http://10.0.0.1/ http://[fe80::1]/"
+        assert manager.recv(4096) == b"STOPPING=1\nSTATUS=draining"
+
+
+def test_an_abstract_socket_works_and_none_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"bypass-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0" + name)
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
+        assert notify(READY="1")
+        assert manager.recv(100) == b"READY=1"
+    assert not notify(READY="1")
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    assert not notify(READY="1")

@@ -1,0 +1,62 @@
+"""The order in which a server is put together and taken apart, also when a step fails."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from bypass.errors import UnavailableError
+from bypass.serve.server import open_server
+from tests.serve.conftest import Boom, FakeParts, plan_for
+
+STEPS = [
+    "load 2",
+    "open 0",
+    "open 1",
+    "engine",
+    "register 0",
+    "register 1",
+    "targets 2 80",
+    "attach eth7 auto",
+]
+IMAGE = memoryview(b"image")
+
+
+def test_attaching_is_the_last_step_and_detaching_comes_before_closing(fake: FakeParts) -> None:
+    with open_server(plan_for(), IMAGE, fake.parts()) as server:
+        assert fake.log == STEPS
+        assert server.mode == "native"
+        assert server.running
+        assert not server.zero_copy
+    assert fake.log[len(STEPS) :] == ["stop", "detach", "close 1", "close 0", "unload"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failed_step_leaves_nothing_open(step: str) -> None:
+    fake = FakeParts(fail_at=step)
+    with pytest.raises(Boom), open_server(plan_for(), IMAGE, fake.parts()):
+        pytest.fail("opened in spite of the failure")
+    opened = [line.split()[1] for line in fake.log if line.startswith("open ") and line != step]
+    closed = [line.split()[1] for line in fake.log if line.startswith("close ")]
+    assert closed == opened[::-1]
+    assert fake.log[-1] == "unload"
+    if step == STEPS[-1]:
+        assert fake.log[-5:] == ["stop", "detach", "close 1", "close 0", "unload"]
+
+
+@pytest.mark.parametrize("number", [errno.ENXIO, errno.ENETDOWN, errno.EIO])
+def test_a_dead_socket_is_said_to_be_one(fake: FakeParts, number: int) -> None:
+    fake.engine_status = -number
+    with open_server(plan_for(), IMAGE, fake.parts()) as server:
+        server._worker._thread.join(5)
+        assert not server.running
+        with pytest.raises(UnavailableError, match=errno.errorcode[number]):
+            server.require_alive()
+
+
+def test_a_failure_inside_leaves_nothing_open(fake: FakeParts) -> None:
+    with pytest.raises(Boom), open_server(plan_for(), IMAGE, fake.parts()):
+        raise Boom
+    assert fake.log[-1] == "unload"
+    assert "detach" in fake.log
