@@ -83,6 +83,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("bypass._engine", "cython_ext/engine.pyx"),
+            extension("bypass._bench", "cython_ext/bench.pyx"),
             extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
         ],
         compiler_directives=DIRECTIVES,

@@ -117,14 +117,6 @@ cdef class Probe:
             frame.bytes = octets
             self.driver.recycle(self.driver.state, &frame, 1)
 
-    def recycle_twice(self, uint32_t index):
-        """A bug on purpose: a debug build aborts."""
-        cdef Frame frame
-        memset(&frame, 0, sizeof(frame))
-        frame.index = index
-        self.recycle([index])
-        self.driver.recycle(self.driver.state, &frame, 1)
-
     def wakeup(self):
         cdef int32_t result
         with nogil:
@@ -164,7 +156,6 @@ cdef class MemoryProbe(Probe):
     cdef Driver inner
     cdef FaultyDriver faulty
     cdef bint has_faults
-    cdef list wire
 
     def __init__(self, rx_frames, tx_frames, frame_bytes=2048, *, rx_faults=None, tx_faults=None, seed=1):
         cdef FaultRates rx
@@ -173,7 +164,6 @@ cdef class MemoryProbe(Probe):
         if result != 0:
             raise OSError(-result, os.strerror(-result))
         self.held = {}
-        self.wire = []
         self.umem = &self.memory.umem
         memory_driver(&self.memory, &self.inner)
         self.driver = self.inner
@@ -344,6 +334,11 @@ cdef class RingsProbe(Probe):
         free(self.socket.fill.slots)
         free(self.socket.tx.slots)
         free(self.socket.completion.slots)
+
+    def break_socket(self):
+        """From here on every system call answers EBADF."""
+        os.close(self.socket.fd)
+        self.socket.fd = -1
 
     # -- the kernel's side
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import stat
@@ -85,9 +86,9 @@ class SiteImage:
 
     def close(self) -> None:
         """Lets go of the mapping; it goes away with the last view of it, such as an engine's."""
-        self._slots.release()
-        self._paths.release()
-        self.buffer.release()
+        for view in (self._slots, self._paths, self.buffer):
+            with contextlib.suppress(BufferError):  # still exported, to the engine
+                view.release()
 
     def __enter__(self) -> SiteImage:
         return self

@@ -1,31 +1,17 @@
-"""Small sites on disk, compiled images of them, and a stand-in for an ordinary user."""
+"""Small sites on disk and compiled images of them."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bypass.site.image import SiteImage, open_image
 from bypass.site.output import build_image_file
-
-NOBODY = 65534
-
-SiteMaker = Callable[[Mapping[str, bytes]], Path]
-Compiler = Callable[[Path], SiteImage]
-
-
-def write_site(root: Path, files: Mapping[str, bytes]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return root
+from tests.site.support import Compiler, SiteMaker, write_site
 
 
 @pytest.fixture
@@ -57,15 +43,3 @@ def public_tmp() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Without root's right to read everything."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(before)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import SiteMaker
 from rich.console import Console
 
-from bypass.cli import build as module
 from bypass.cli.build import ByteSize, SiteProgress, build
 from bypass.errors import SiteError
 from bypass.site.image import open_image
+from tests.site.support import SiteMaker
 
 
 def test_build_writes_an_image_and_says_what_is_in_it(make_site: SiteMaker, tmp_path: Path) -> None:
@@ -24,7 +24,8 @@ def test_build_writes_an_image_and_says_what_is_in_it(make_site: SiteMaker, tmp_
     assert result.exit_code == 0
     with open_image(tmp_path / "site.img") as image:
         assert image.files == 1
-    assert "files" in result.stdout and "1 hidden" in result.stderr
+    assert "files" in result.stdout
+    assert "1 hidden" in result.stderr
     assert "hidden" not in result.stdout
 
 
@@ -98,7 +99,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 def test_short_work_shows_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +119,8 @@ def test_long_work_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) ->
     clock.now += 1.1
     progress(50, 100)
     progress.stop()
-    assert "compiling" in output.getvalue() and "50/100 bytes" in output.getvalue()
+    assert "compiling" in output.getvalue()
+    assert "50/100 bytes" in output.getvalue()
 
 
 def test_long_work_prints_a_plain_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def test_a_head_has_the_fields_in_their_order_and_ends_before_the_empty_line() -
 
 
 def test_an_entity_tag_is_128_bits_of_the_content_in_quotes() -> None:
+    assert etag(bytes(range(32))) == '"AAECAwQFBgcICQoLDA0ODw"'
     tag = etag(hashlib.sha256(b"hello").digest())
     assert re.fullmatch(r'"[A-Za-z0-9_-]{22}"', tag)
     assert len(tag) == ETAG_BYTES == len(ETAG_PLACEHOLDER)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import PickleBuffer
 
 import pytest
-from conftest import SiteMaker
 
 from bypass._engine import image_hash
 from bypass.errors import ExitCode, SiteError
+from bypass.site import compile as compile_module
+from bypass.site import index as index_module
 from bypass.site.image import is_image, open_image
 from bypass.site.layout import EMPTY_SLOT, HEADER, RESPONSE, SLOT, Header
 from bypass.site.output import build_image_file
+from bypass.site.plan import Plan, make_plan
+from bypass.site.scan import Scan
+from bypass.site.source import Tick
 from bypass.site.validate import check_image
+from tests.site.support import SiteMaker
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def test_an_image_with_something_behind_it_is_refused(sound: bytes) -> None:
     assert "longer than it says" in refusal(sound + bytes(64))
 
 
-def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_file_is_refused() -> None:
     assert refusal(b"\x7fELF" + bytes(1000)) == "it does not start as an image does"
 
 
@@ -127,6 +133,7 @@ def patched_response(octets: bytes, place: int, value: int) -> bytes:
         (0, 1 << 63, "leads out of its sections"),
         (1, 64, "leads out of its sections"),
         (1, (1 << 64) - 64, "leads out of its sections"),
+        (1, 0, "leads out of its sections"),
         (2, 1 << 40, "leads out of its sections"),
         (3, 1 << 40, "leads out of its sections"),
         (4, 1 << 31, "leads out of its sections"),
@@ -172,6 +179,33 @@ def test_a_slot_that_would_mislead_the_engine_is_refused(
     sound: bytes, place: int, value: int, why: str
 ) -> None:
     assert why in refusal(patched_slot(sound, place, value))
+
+
+def test_a_body_that_is_not_aligned_is_refused(sound: bytes) -> None:
+    body_offset = RESPONSE.unpack_from(sound, header_of(sound).sections.responses_offset + 12 * 64)[1]
+    assert "leads out of its sections" in refusal(patched_response(sound, 1, body_offset + 2))
+
+
+def test_a_path_that_occurs_twice_is_refused(
+    make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan_twice(found: Scan, tick: Tick) -> Plan:
+        plan = make_plan(found, tick)
+        plan.paths.append(plan.paths[0])
+        return plan
+
+    monkeypatch.setattr(compile_module, "make_plan", plan_twice)
+    build_image_file(make_site({"a.css": b"", "b.css": b"", "c.css": b""}), tmp_path / "x.img")
+    assert refusal((tmp_path / "x.img").read_bytes()) == "a path occurs twice"
+
+
+def test_a_table_that_is_too_full_is_refused(
+    make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (compile_module, index_module):
+        monkeypatch.setattr(module, "slots_for", lambda _: 4)
+    build_image_file(make_site({"a.css": b"", "b.css": b"", "c.css": b""}), tmp_path / "x.img")
+    assert refusal((tmp_path / "x.img").read_bytes()) == "more than half of its slots are taken"
 
 
 def test_a_path_in_the_wrong_slot_is_refused(sound: bytes) -> None:
@@ -235,6 +269,15 @@ def test_responses_stay_readable_after_the_file_is_replaced(make_site: SiteMaker
         (root / "index.html").write_bytes(b"two")
         build_image_file(root, tmp_path / "x.img")
         page = older.lookup(b"/")
-        assert page is not None and bytes(page.body) == b"one"
+        assert page is not None
+        assert bytes(page.body) == b"one"
         with pytest.raises(IndexError):
             older.response(len(older) + 1000)
+
+
+def test_closing_an_image_that_somebody_still_reads_is_no_error(make_site: SiteMaker, tmp_path: Path) -> None:
+    build_image_file(make_site({"index.html": b"one"}), tmp_path / "x.img")
+    image = open_image(tmp_path / "x.img")
+    reader = PickleBuffer(image.buffer)  # holds the buffer as an engine does
+    image.close()
+    assert bytes(reader)[:8] == b"BYPASSIM"

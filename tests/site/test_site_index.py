@@ -49,7 +49,7 @@ def test_at_most_half_of_a_power_of_two_slots_is_taken(paths: int, slots: int) -
 
 
 def test_paths_that_collide_are_kept_apart_and_wrap_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "image_hash", lambda path: 0xABCD_0000_FFFF_FFFF)  # home: the last slot
+    monkeypatch.setattr(index, "image_hash", lambda _: 0xABCD_0000_FFFF_FFFF)  # home: the last slot
     made = build_index([(b"/a", 7), (b"/b", 8), (b"/c", 9)])
     assert made.max_probe == 3
     assert [found(made, path) for path in (b"/a", b"/b", b"/c", b"/d")] == [7, 8, 9, None]

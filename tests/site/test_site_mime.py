@@ -48,5 +48,7 @@ def test_the_table_knows_at_least_ninety_extensions_of_ninety_types() -> None:
 def test_every_entry_can_stand_in_a_head() -> None:
     for extension, value in TYPES.items():
         assert extension == extension.lower()
-        assert value.isascii() and value.isprintable() and value.count("/") == 1
+        assert value.isascii()
+        assert value.isprintable()
+        assert value.count("/") == 1
         assert value.endswith("; charset=utf-8") == value.startswith("text/")

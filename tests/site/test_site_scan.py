@@ -7,10 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import SiteMaker, ordinary_user
 
 from bypass.errors import ExitCode, SiteError
 from bypass.site.scan import Scan, scan
+from tests.site.support import SiteMaker, ordinary_user
 
 
 def urls(found: Scan) -> list[bytes]:
@@ -160,6 +160,6 @@ def test_a_file_that_vanishes_between_listing_and_looking_is_an_error(
         def stat(self, *, follow_symlinks: bool) -> os.stat_result:
             return os.stat(self.path, follow_symlinks=follow_symlinks)
 
-    monkeypatch.setattr("bypass.site.scan._entries", lambda path: iter([Ghost()]))
+    monkeypatch.setattr("bypass.site.scan._entries", lambda _: iter([Ghost()]))
     with pytest.raises(SiteError, match=r"ghost\.html: vanished"):
         scan(root)

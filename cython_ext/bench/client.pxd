@@ -1,0 +1,201 @@
+"""The other side of an engine benchmark: many small TCP clients on the memory driver.
+
+They make frames and read answers at C speed; only the worker's own turns are timed. They trust
+the server: no loss, no retransmission, every frame for them.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC
+
+from cython_ext.base.frame cimport Frame
+from cython_ext.driver.contract cimport BURST_FRAMES
+from cython_ext.driver.memory cimport MemoryDriver, memory_collect, memory_complete, memory_inject
+from cython_ext.wire.bytes cimport load_be16, load_be32, load_u32, store_be16, store_u32, swap_be16, swap_be32
+from cython_ext.wire.checksum cimport sum_fold, sum_wide
+from cython_ext.wire.ethernet cimport ETH_BYTES, ETHERTYPE_IPV4, ethernet_emit
+from cython_ext.wire.ipv4 cimport IPV4_BYTES, IP_PROTOCOL_TCP, ipv4_emit
+from cython_ext.wire.tcp cimport (
+    TCP_ACK, TCP_BYTES, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_TIMESTAMP_BYTES, tcp_emit_fixed,
+    tcp_emit_timestamps, tcp_store_checksum,
+)
+from cython_ext.worker.loop cimport clock_ns, worker_turn
+from cython_ext.worker.state cimport Worker
+
+cdef enum:
+    PORTS_A_CLIENT = 50000          # per source address
+    FIRST_PORT = 10000
+    ACK_EVERY = 2                   # segments
+    SYN_OPTION_BYTES = 20
+    SERVER_PORT = 80
+
+cdef struct Client:
+    uint32_t snd_nxt
+    uint32_t rcv_nxt
+    uint32_t ts_recent
+    uint32_t left                   # octets of the response still to come
+    uint32_t unacked                # segments received since the last ACK
+    bint fin                        # the server's FIN arrived
+
+cdef struct Crowd:
+    Worker *worker
+    MemoryDriver *memory
+    Client *clients
+    uint32_t count
+    uint32_t server_address         # as it lies in memory
+    uint64_t turns_ns               # time spent in the worker
+    uint64_t turns
+    uint64_t segments               # received from the server
+    uint64_t refused                # frames the memory driver had no room for
+    const uint8_t *request
+    uint32_t request_bytes
+    uint32_t response_bytes         # whole response, head included
+
+
+cdef inline uint32_t crowd_address(uint32_t number) noexcept nogil:
+    """10.1.0.1 and up, in memory order."""
+    return swap_be32(<uint32_t>0x0a010001 + number // PORTS_A_CLIENT)
+
+
+cdef inline uint16_t crowd_port(uint32_t number) noexcept nogil:
+    return <uint16_t>(FIRST_PORT + number % PORTS_A_CLIENT)
+
+
+cdef inline void crowd_send(
+    Crowd *crowd, uint32_t number, uint8_t flags, const uint8_t *payload, uint32_t octets
+) noexcept nogil:
+    """One segment of client `number` arrives at the server."""
+    cdef Client *client = &crowd.clients[number]
+    cdef uint8_t frame[2048]
+    cdef uint8_t *tcp = frame + ETH_BYTES + IPV4_BYTES
+    cdef uint32_t header = TCP_BYTES + (SYN_OPTION_BYTES if flags & TCP_SYN else TCP_TIMESTAMP_BYTES)
+    cdef uint32_t address = crowd_address(number)
+    cdef uint64_t total
+    ethernet_emit(frame, <const uint8_t *>b"\x02\0\0\0\0\1", <const uint8_t *>b"\x02\0\0\0\0\2", ETHERTYPE_IPV4, 0, 0)
+    ipv4_emit(frame + ETH_BYTES, address, crowd.server_address, header + octets)
+    if flags & TCP_SYN:
+        store_u32(tcp + 20, swap_be32(0x020405b4))      # MSS 1460
+        tcp_emit_timestamps(tcp + 24, 1, 0)
+        store_u32(tcp + 36, swap_be32(0x01030302))      # window scale 2: 256 KiB
+    else:
+        tcp_emit_timestamps(tcp + 20, 1, client.ts_recent)
+    memcpy(tcp + header, payload, octets)
+    tcp_emit_fixed(tcp, crowd_port(number), SERVER_PORT, client.snd_nxt, client.rcv_nxt, flags, 65535, header)
+    total = sum_wide(tcp, header + octets) + address + <uint64_t>crowd.server_address
+    tcp_store_checksum(
+        tcp, sum_fold(total + swap_be16(IP_PROTOCOL_TCP) + swap_be16(<uint16_t>(header + octets)))
+    )
+    client.snd_nxt += octets + (1 if flags & TCP_SYN else 0) + (1 if flags & TCP_FIN else 0)
+    client.unacked = 0
+    if not memory_inject(crowd.memory, frame, ETH_BYTES + IPV4_BYTES + header + octets):
+        crowd.refused += 1
+
+
+cdef inline void crowd_turn(Crowd *crowd) noexcept nogil:
+    """One turn of the worker, timed."""
+    cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
+    worker_turn(crowd.worker, before)
+    crowd.turns_ns += clock_ns(CLOCK_MONOTONIC) - before
+    crowd.turns += 1
+
+
+cdef inline void crowd_take(Crowd *crowd, const Frame *frame) noexcept nogil:
+    """A frame of the server reaches its client."""
+    cdef const uint8_t *ip = frame.data + ETH_BYTES
+    cdef const uint8_t *tcp = ip + IPV4_BYTES
+    cdef uint32_t number = (
+        (load_be32(ip + 16) - <uint32_t>0x0a010001) * PORTS_A_CLIENT + load_be16(tcp + 2) - FIRST_PORT
+    )
+    cdef Client *client = &crowd.clients[number]
+    cdef uint32_t header = (tcp[12] >> 4) * 4
+    cdef uint32_t octets = load_be16(ip + 2) - IPV4_BYTES - header
+    cdef uint8_t flags = tcp[13]
+    crowd.segments += 1
+    if flags & TCP_SYN:
+        client.rcv_nxt = load_be32(tcp + 4) + 1
+        client.ts_recent = load_be32(tcp + 28)
+        return
+    client.rcv_nxt += octets + (1 if flags & TCP_FIN else 0)
+    client.left -= octets
+    if octets:
+        client.unacked += 1
+        client.ts_recent = load_be32(tcp + 24)
+    if flags & TCP_FIN:
+        client.fin = True
+
+
+cdef inline void crowd_collect(Crowd *crowd) noexcept nogil:
+    """All that the server sent; every second segment is acknowledged."""
+    cdef Frame frames[BURST_FRAMES]
+    cdef uint32_t i, number, many
+    cdef const uint8_t *ip
+    while True:
+        many = memory_collect(crowd.memory, frames, BURST_FRAMES)
+        if many == 0:
+            return
+        for i in range(many):
+            crowd_take(crowd, &frames[i])
+            ip = frames[i].data + ETH_BYTES
+            number = (
+                (load_be32(ip + 16) - <uint32_t>0x0a010001) * PORTS_A_CLIENT
+                + load_be16(ip + IPV4_BYTES + 2) - FIRST_PORT
+            )
+            if crowd.clients[number].unacked >= ACK_EVERY and crowd.clients[number].left:
+                crowd_send(crowd, number, TCP_ACK, NULL, 0)
+        memory_complete(crowd.memory, frames, many)
+
+
+cdef inline bint crowd_run(Crowd *crowd, uint32_t first, uint32_t many, uint32_t turns_most) noexcept nogil:
+    """Turns until the clients [first, first + many) have their responses; False when they do not."""
+    cdef uint32_t turn, i
+    cdef bint waiting
+    for turn in range(turns_most):
+        crowd_turn(crowd)
+        crowd_collect(crowd)
+        waiting = False
+        for i in range(first, first + many):
+            if crowd.clients[i].left:
+                waiting = True
+                break
+        if not waiting:
+            return True
+    return False
+
+
+cdef inline void crowd_open(Crowd *crowd, uint32_t first, uint32_t many) noexcept nogil:
+    """Three-way handshake of a batch."""
+    cdef uint32_t i
+    for i in range(first, first + many):
+        crowd.clients[i].snd_nxt = i * 7919
+        crowd.clients[i].rcv_nxt = 0
+        crowd.clients[i].left = 0
+        crowd.clients[i].fin = False
+        crowd_send(crowd, i, TCP_SYN, NULL, 0)
+    crowd_turn(crowd)
+    crowd_collect(crowd)
+    for i in range(first, first + many):
+        crowd_send(crowd, i, TCP_ACK, NULL, 0)
+    crowd_turn(crowd)
+
+
+cdef inline bint crowd_get(Crowd *crowd, uint32_t first, uint32_t many) noexcept nogil:
+    """One request each; the previous response is acknowledged with it."""
+    cdef uint32_t i
+    for i in range(first, first + many):
+        crowd.clients[i].left = crowd.response_bytes
+        crowd_send(crowd, i, TCP_ACK | TCP_PSH, crowd.request, crowd.request_bytes)
+    return crowd_run(crowd, first, many, 100000)
+
+
+cdef inline void crowd_close(Crowd *crowd, uint32_t first, uint32_t many) noexcept nogil:
+    """The clients close first; the server's FIN is acknowledged."""
+    cdef uint32_t i
+    for i in range(first, first + many):
+        crowd_send(crowd, i, TCP_ACK | TCP_FIN, NULL, 0)
+    crowd_turn(crowd)
+    crowd_collect(crowd)
+    for i in range(first, first + many):
+        crowd_send(crowd, i, TCP_ACK, NULL, 0)
+    crowd_turn(crowd)
+    crowd_collect(crowd)
