@@ -14,6 +14,7 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "content": frozenset({"base", "wire"}),
     "http": frozenset({"base", "wire", "content"}),
     "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http"}),
+    "bench": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
 }
 """Layer of cython_ext -> layers that it may import. TCP knows no HTTP, HTTP no TCP."""
 
