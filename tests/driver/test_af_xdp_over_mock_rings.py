@@ -67,9 +67,7 @@ def test_a_burst_gives_no_more_frames_than_asked_for(driver: RingsProbe) -> None
     assert [len(driver.rx_burst(most)) for most in (1, 2, 64)] == [1, 2, 1]
 
 
-def test_an_empty_ring_is_kicked_only_where_the_kernel_asks(
-    driver: RingsProbe, ends: tuple[socket.socket, socket.socket]
-) -> None:
+def test_an_empty_ring_is_kicked_only_where_the_kernel_asks(driver: RingsProbe) -> None:
     driver.rx_burst()
     assert driver.stats["rx_kicks"] == 0
     driver.kernel_flags(fill=True, tx=False)
@@ -125,9 +123,7 @@ def test_a_fresh_frame_starts_where_a_received_one_does(driver: RingsProbe) -> N
     assert driver.capacity == FRAME_BYTES - 256
 
 
-def test_a_full_socket_buffer_means_later_and_not_dead(
-    ends: tuple[socket.socket, socket.socket], driver: RingsProbe
-) -> None:
+def test_a_full_socket_buffer_means_later_and_not_dead(driver: RingsProbe) -> None:
     driver.kernel_flags(fill=False, tx=True)
     (index,) = driver.alloc(1)
     driver.write(index, b"x" * 60)
