@@ -86,7 +86,9 @@ def gbit_per_s(size_bytes: int, ns: float) -> float:
     examples=("bypass bench engine", "bypass bench engine --runs 5 --json"),
     help="Nanoseconds of the engine alone per request, and of each layer, on the memory driver.",
 )
-@click.option("--runs", type=click.IntRange(1, 100), default=3, show_default=True, help="Medians over so many.")
+@click.option(
+    "--runs", type=click.IntRange(1, 100), default=3, show_default=True, help="Medians over so many."
+)
 @click.option("--cpu", type=click.IntRange(min=0), help="Run on this CPU only.")
 @click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
 def engine(runs: int, cpu: int | None, as_json: bool) -> None:

@@ -33,17 +33,17 @@ cdef inline uint64_t time_net_input(
     const Frame *frame, const Local *local, const uint8_t *mac, Counters *counters, uint64_t rounds
 ) noexcept nogil:
     cdef Segment segment
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds):
+    for _i in range(rounds):
         barrier_keep(<void *><uint64_t>net_input(frame, local, mac, False, &segment, counters))
     return clock_ns(CLOCK_MONOTONIC) - before
 
 
 cdef inline uint64_t time_table(const TcpTable *table, Segment *segment, uint64_t rounds) noexcept nogil:
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds):
+    for _i in range(rounds):
         table_hash(table, segment)
         barrier_keep(<void *><uint64_t>table_find(table, segment))
     return clock_ns(CLOCK_MONOTONIC) - before
@@ -51,9 +51,9 @@ cdef inline uint64_t time_table(const TcpTable *table, Segment *segment, uint64_
 
 cdef inline uint64_t time_request(const uint8_t *text, uint32_t octets, uint64_t rounds) noexcept nogil:
     cdef Request request
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds):
+    for _i in range(rounds):
         request_parse(text, octets, &request)
         barrier_keep(&request)
     return clock_ns(CLOCK_MONOTONIC) - before
@@ -62,9 +62,9 @@ cdef inline uint64_t time_request(const uint8_t *text, uint32_t octets, uint64_t
 cdef inline uint64_t time_select(
     const Store *store, const Request *request, uint8_t *scratch, uint64_t rounds
 ) noexcept nogil:
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds):
+    for _i in range(rounds):
         barrier_keep(<void *><uint64_t>http_select(store, request, scratch))
     return clock_ns(CLOCK_MONOTONIC) - before
 
@@ -73,9 +73,9 @@ cdef inline uint64_t time_source(
     Service *service, Session *session, uint32_t octets, uint8_t *out, uint64_t rounds
 ) noexcept nogil:
     """The first `octets` of a queued response: head, tail, body, with their sum."""
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds):
+    for _i in range(rounds):
         barrier_keep(<void *><uint64_t>source_fill(service, session, 0, octets, out))
     return clock_ns(CLOCK_MONOTONIC) - before
 
@@ -94,9 +94,9 @@ cdef inline uint64_t time_copy_body(
 
 
 cdef inline uint64_t time_checksum(const uint8_t *data, uint64_t rounds) noexcept nogil:
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds):
+    for _i in range(rounds):
         barrier_keep(<void *><uint64_t>sum_octets(data, SEGMENT_OCTETS))
     return clock_ns(CLOCK_MONOTONIC) - before
 
@@ -117,10 +117,10 @@ cdef inline uint64_t time_emit(
 cdef inline uint64_t time_driver(MemoryDriver *memory, Driver *driver, uint64_t rounds) noexcept nogil:
     """A frame's way through the contract: alloc, tx_burst, wakeup, collect, complete; bursts of 32."""
     cdef Frame frames[32]
-    cdef uint64_t i
+    cdef uint64_t _i
     cdef uint32_t k, many
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    for i in range(rounds // 32):
+    for _i in range(rounds // 32):
         many = driver.alloc(driver.state, frames, 32)
         for k in range(many):
             frames[k].bytes = 64
