@@ -142,3 +142,28 @@ def test_a_dead_socket_is_reported(driver: RingsProbe) -> None:
     driver.break_socket()
     assert driver.wakeup() < 0
     assert driver.stats["wakeup_failed"] == 1
+
+
+def test_preferred_busy_polling_is_given_up_when_nothing_completes(driver: RingsProbe) -> None:
+    driver.prefer_busy_poll = True
+    (index,) = driver.alloc(1)
+    driver.write(index, b"x" * 60)
+    assert driver.submit([index]) == 1
+    for _ in range(4095):
+        assert driver.wakeup() == 0
+    assert driver.prefer_busy_poll
+    assert driver.wakeup() == 0
+    assert not driver.prefer_busy_poll
+
+
+def test_preferred_busy_polling_stays_while_frames_complete(driver: RingsProbe) -> None:
+    driver.prefer_busy_poll = True
+    for _ in range(3):
+        (index,) = driver.alloc(1)
+        driver.write(index, b"x" * 60)
+        assert driver.submit([index]) == 1
+        for _ in range(4000):
+            assert driver.wakeup() == 0
+        driver.kernel_complete(driver.kernel_take_tx()[0])
+        assert driver.wakeup() == 0
+    assert driver.prefer_busy_poll
