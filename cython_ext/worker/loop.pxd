@@ -5,6 +5,7 @@ segment through TCP and HTTP to its answer; work off timers and output put off; 
 is read once a turn by the caller.
 """
 
+from libc.errno cimport ENETDOWN
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
@@ -48,9 +49,13 @@ cdef extern from "<poll.h>" nogil:
     struct pollfd:
         int fd
         short events
+        short revents
     int poll(pollfd *fds, unsigned long count, int timeout_ms)
     enum:
         POLLIN
+        POLLERR
+        POLLHUP
+        POLLNVAL
 
 cdef enum:
     LISTED_A_TURN = 64              # most connections whose put-off output is taken up in one turn
@@ -320,7 +325,11 @@ cdef inline void worker_sleep(Worker *worker, int sleep_ms) noexcept nogil:
         fds[i].fd = -1 if worker.ports[i].fault else worker.ports[i].driver.fd
         fds[i].events = POLLIN
     count(&worker.counters, C_WORKER_SLEEPS)
-    poll(fds, worker.port_count, timeout_ms)
+    if poll(fds, worker.port_count, timeout_ms) <= 0:
+        return
+    for i in range(worker.port_count):
+        if fds[i].revents & (POLLERR | POLLHUP | POLLNVAL) and worker.ports[i].fault == 0:
+            worker.ports[i].fault = -ENETDOWN       # the interface went away; poll would spin on it
 
 
 cdef inline int32_t worker_fault(const Worker *worker) noexcept nogil:
