@@ -70,9 +70,7 @@ class Engine:
 
         mac: the interface's own address, 6 octets; frames to another one are dropped.
         """
-    def add_memory(
-        self, *, rx_frames: int, tx_frames: int, frame_bytes: int = 2048, mac: bytes = ...
-    ) -> int:
+    def add_memory(self, *, rx_frames: int, tx_frames: int, frame_bytes: int = 2048, mac: bytes = ...) -> int:
         """Adds a memory driver, for tests and benchmarks. Returns its number.
 
         mac: 02:00:00:00:00:01 unless given.

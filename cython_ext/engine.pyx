@@ -123,10 +123,6 @@ cdef class XdpSocket:
             af_xdp_close(&self._socket)
 
 
-
-
-
-
 cdef class Engine:
     """The data plane of one worker (see _engine.pyi)."""
 

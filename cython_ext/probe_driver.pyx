@@ -10,9 +10,8 @@ from libc.string cimport memcpy, memset
 
 from cython_ext.base.frame cimport Frame
 from cython_ext.driver.af_xdp cimport *
-from cython_ext.driver.contract cimport BURST_FRAMES, Driver, DriverStats
+from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.driver.faults cimport (
-    FaultCounts,
     FaultRates,
     FaultyDriver,
     faulty_close,

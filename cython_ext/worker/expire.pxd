@@ -58,8 +58,8 @@ cdef inline void expire_due(Worker *worker, uint64_t now_ns) noexcept nogil:
     """Works off timers that fell due, a bounded number a turn."""
     cdef uint32_t tick = tick_of(now_ns)
     cdef uint32_t number
-    cdef int i
-    for i in range(EXPIRED_A_TURN):
+    cdef int _i
+    for _i in range(EXPIRED_A_TURN):
         number = wheel_next(&worker.wheel, tick)
         if number == NIL:
             return

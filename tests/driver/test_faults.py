@@ -10,7 +10,10 @@ from bypass._probe_driver import MemoryProbe
 
 ALWAYS = 1_000_000
 RATES = st.fixed_dictionaries(
-    {name: st.sampled_from([0, 100_000, 500_000, ALWAYS]) for name in ("drop", "duplicate", "reorder", "corrupt")}
+    {
+        name: st.sampled_from([0, 100_000, 500_000, ALWAYS])
+        for name in ("drop", "duplicate", "reorder", "corrupt")
+    }
 )
 
 
@@ -85,7 +88,8 @@ def test_corruption_flips_one_bit() -> None:
 def test_the_same_seed_gives_the_same_faults(seed: int) -> None:
     rates = {"drop": 200_000, "duplicate": 200_000, "reorder": 200_000, "corrupt": 200_000}
     runs = [
-        _receive_all(MemoryProbe(32, 32, rx_faults=rates, tx_faults=rates, seed=seed), FRAMES) for _ in range(2)
+        _receive_all(MemoryProbe(32, 32, rx_faults=rates, tx_faults=rates, seed=seed), FRAMES)
+        for _ in range(2)
     ]
     assert runs[0] == runs[1]
     assert runs[0] != FRAMES

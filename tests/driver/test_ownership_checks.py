@@ -37,7 +37,7 @@ def _run(folder: Path, statement: str, *flags: str) -> subprocess.CompletedProce
     ("statement", "message"),
     [
         (
-            "ownership_move(owners, 1, OWNER_APP, OWNER_FREE); ownership_move(owners, 1, OWNER_APP, OWNER_FREE);",
+            "ownership_move(owners, 1, OWNER_APP, OWNER_FREE); " * 2,
             "frame 1 cannot become FREE: it is FREE",
         ),
         ("ownership_move(owners, 1, OWNER_TX, OWNER_FREE);", "frame 1 cannot become FREE: it is APP"),
@@ -54,7 +54,9 @@ def test_a_wrong_change_of_owner_aborts_a_debug_build(tmp_path: Path, statement:
 
 
 def test_right_changes_of_owner_pass(tmp_path: Path) -> None:
-    statement = "ownership_move(owners, 1, OWNER_APP, OWNER_TX); ownership_move(owners, 1, OWNER_TX, OWNER_FREE);"
+    statement = (
+        "ownership_move(owners, 1, OWNER_APP, OWNER_TX); ownership_move(owners, 1, OWNER_TX, OWNER_FREE);"
+    )
     assert _run(tmp_path, statement, "-DBYPASS_DEBUG=1").stdout == "went on\n"
 
 
