@@ -1,20 +1,16 @@
 """A door for measurements only: whole requests, and each layer alone, on the memory driver."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
 
-from cython_ext.base.counters cimport Counters
-from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
-from cython_ext.bench.client cimport Client, Crowd, crowd_close, crowd_get, crowd_open, crowd_run
+from cython_ext.bench.client cimport Client, Crowd, crowd_close, crowd_get, crowd_open
 from cython_ext.content.store cimport Store, store_copy_body, store_find, store_open
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.http.request cimport Request, request_parse
-from cython_ext.net.input cimport Segment, net_input
-from cython_ext.tcp.table cimport table_find, table_hash
 from cython_ext.wire.checksum cimport sum_octets
 from cython_ext.worker.loop cimport clock_ns
 from cython_ext.worker.session cimport slot_bytes, Slot
@@ -138,7 +134,7 @@ def layers(const uint8_t[::1] image not None, bytes path, uint64_t rounds):
     cdef Store store
     cdef Request request
     cdef uint8_t out[2048]
-    cdef uint64_t i, before, sink = 0
+    cdef uint64_t i, _i, before, sink = 0
     cdef uint32_t number
     cdef bytes text = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\nUser-Agent: wrk\r\n\r\n"
     cdef const uint8_t *octets = text
@@ -152,14 +148,14 @@ def layers(const uint8_t[::1] image not None, bytes path, uint64_t rounds):
         raise ValueError("the path must name a body of at least 1460 octets")
     with nogil:
         before = clock_ns(CLOCK_MONOTONIC)
-        for i in range(rounds):
+        for _i in range(rounds):
             request_parse(octets, length, &request)
             sink += request.target_bytes
         before = clock_ns(CLOCK_MONOTONIC) - before
     result["http request"] = before / rounds
     with nogil:
         before = clock_ns(CLOCK_MONOTONIC)
-        for i in range(rounds):
+        for _i in range(rounds):
             sink += store_find(&store, name, name_bytes)
         before = clock_ns(CLOCK_MONOTONIC) - before
     result["content find"] = before / rounds

@@ -148,9 +148,9 @@ cdef inline void crowd_collect(Crowd *crowd) noexcept nogil:
 
 cdef inline bint crowd_run(Crowd *crowd, uint32_t first, uint32_t many, uint32_t turns_most) noexcept nogil:
     """Turns until the clients [first, first + many) have their responses; False when they do not."""
-    cdef uint32_t turn, i
+    cdef uint32_t _turn, i
     cdef bint waiting
-    for turn in range(turns_most):
+    for _turn in range(turns_most):
         crowd_turn(crowd)
         crowd_collect(crowd)
         waiting = False
