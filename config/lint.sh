@@ -3,6 +3,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH="$PWD/.venv/bin:$PATH"     # cython-lint calls pycodestyle by name
 
 PATH="$PWD/.venv/bin:$PATH" # cython-lint calls pycodestyle by name
 

@@ -71,7 +71,9 @@ cdef inline FieldName field_name(const uint8_t *name, uint32_t octets) noexcept 
     return FIELD_OTHER
 
 
-cdef inline bint list_has_token(const uint8_t *value, uint32_t octets, const char *token, uint32_t token_bytes) noexcept nogil:
+cdef inline bint list_has_token(
+    const uint8_t *value, uint32_t octets, const char *token, uint32_t token_bytes
+) noexcept nogil:
     """A comma-separated list (RFC 9110 5.6.1) names the token."""
     cdef uint32_t i = 0
     cdef uint32_t start, end

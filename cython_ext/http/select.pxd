@@ -16,7 +16,7 @@ from cython_ext.http.request cimport METHOD_OTHER, METHOD_UNKNOWN, Request
 
 cdef inline uint32_t error_response(const Store *store, uint16_t status) noexcept nogil:
     """Number of the response for an error status; 500 stands in for one that has none."""
-    cdef const uint32_t *errors = store.header.errors
+    cdef const uint32_t *errors = &store.header.errors[0]
     if status == 400:
         return errors[<int>IMAGE_ERROR_400]
     if status == 404:

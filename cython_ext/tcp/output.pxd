@@ -124,7 +124,7 @@ cdef inline void conn_emit_link(
 ) noexcept nogil:
     """Ethernet and IP headers for a TCP segment of `segment_bytes`."""
     cdef uint32_t ip = conn_ip_offset(conn)
-    cdef const uint8_t *ours = local.address[conn.local].octets
+    cdef const uint8_t *ours = &local.address[conn.local].octets[0]
     if conn.flags & CONN_IPV6:
         ethernet_emit(frame, conn.peer_mac, mac, ETHERTYPE_IPV6, conn.tag_type, conn.tag)
         ipv6_emit(frame + ip, ours, conn.peer_address, segment_bytes)

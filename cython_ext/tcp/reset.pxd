@@ -30,7 +30,7 @@ cdef inline uint32_t reset_emit(
     """Turns the segment's own frame into the RST; returns its size. The caller checked: no RST in."""
     cdef uint8_t peer_mac[6]
     cdef uint32_t offset = segment.eth.bytes
-    cdef const uint8_t *ours = local.address[segment.local].octets
+    cdef const uint8_t *ours = &local.address[segment.local].octets[0]
     cdef uint8_t *tcp
     memcpy(peer_mac, segment.peer_mac, 6)
     if segment.version == 6:

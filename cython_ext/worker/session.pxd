@@ -143,7 +143,7 @@ cdef inline bint queue_has_room(Service *service, Session *session) noexcept nog
     if block == NIL:
         count(service.counters, C_NO_QUEUE_BLOCK)
         return False
-    for i in range(INLINE_SLOTS):
+    for i in range(<uint32_t>INLINE_SLOTS):
         service.block_memory[<size_t>block * BLOCK_SLOTS + i] = session_slot(service, session, i)[0]
     session.block = block
     session.slot_first = 0

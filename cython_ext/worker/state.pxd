@@ -71,7 +71,9 @@ cdef struct Worker:
     uint32_t open_connections       # published: records but those in TIME-WAIT
 
 
-cdef inline int worker_init(Worker *worker, const WorkerConfig *config, const uint8_t *image, uint64_t now_ns) noexcept nogil:
+cdef inline int worker_init(
+    Worker *worker, const WorkerConfig *config, const uint8_t *image, uint64_t now_ns
+) noexcept nogil:
     """0, or -1 without memory. The caller fills in `local` and the ports."""
     cdef uint32_t ring = 64
     while ring < 2 * config.connections:
