@@ -155,7 +155,9 @@ cdef class Bench:
             raise ValueError(f"the body must have {2 * SEGMENT_OCTETS} octets at least")
         memset(out, 1, sizeof(out))
         with nogil:
-            frame.bytes = crowd_frame(&self._crowd, 0, TCP_ACK | TCP_PSH, self._crowd.request, self._crowd.request_bytes, out)
+            frame.bytes = crowd_frame(
+                &self._crowd, 0, TCP_ACK | TCP_PSH, self._crowd.request, self._crowd.request_bytes, out
+            )
             frame.data = out
             ns[0] = time_net_input(&frame, &worker.local, worker.ports[0].mac, &worker.counters, rounds)
             net_input(&frame, &worker.local, worker.ports[0].mac, False, &segment, &worker.counters)

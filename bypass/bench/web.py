@@ -113,7 +113,9 @@ def _workplace() -> Iterator[tuple[VethPair, Path, Path]]:
     examples=("sudo bypass bench web", "sudo bypass bench web --seconds 10 --runs 5 --json"),
     help="Requests per second and latency of bypass and nginx on the same veth pair, in turn.",
 )
-@click.option("--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Medians over so many.")
+@click.option(
+    "--runs", type=click.IntRange(1, 50), default=3, show_default=True, help="Medians over so many."
+)
 @click.option("--seconds", type=click.IntRange(1, 60), default=4, show_default=True, help="Length of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
 def web(runs: int, seconds: int, as_json: bool) -> None:
