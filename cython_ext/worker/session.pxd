@@ -217,8 +217,8 @@ cdef inline uint32_t session_window(const Session *session) noexcept nogil:
 
 
 cdef inline bint session_is_blocked(const Session *session) noexcept nogil:
-    """Requests wait for room in the response queue."""
-    return session.buffered != 0 and session.slot_count != 0 and session.scanned == 0
+    """Requests wait for room in the response queue, or for being looked at now that it has some."""
+    return session.buffered != 0 and session.scanned == 0
 
 
 cdef inline uint64_t refuse_request(Service *service, Session *session, uint16_t status) noexcept nogil:
