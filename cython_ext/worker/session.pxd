@@ -312,6 +312,7 @@ cdef inline void session_drain(Service *service, Session *session, uint32_t tick
     """Parses what the request buffer holds, as far as the queue has room."""
     cdef uint8_t *data
     cdef uint32_t used
+    cdef bint waited = session.scanned == 0
     if session.buffer == NIL:
         return
     data = request_buffer(service, session)
@@ -326,5 +327,6 @@ cdef inline void session_drain(Service *service, Session *session, uint32_t tick
     if used:
         memmove(data, data + used, session.buffered - used)
         session.buffered -= <uint16_t>used
-        session.head_since = tick
+    if used or waited:
+        session.head_since = tick       # the peer's time for a head begins only when we look at it
     session.scanned = scanned_after(service, session)
