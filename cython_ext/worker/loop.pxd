@@ -24,7 +24,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.input cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take,
+    TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew,
 )
 from cython_ext.tcp.loss cimport rto_disarm
 from cython_ext.tcp.reset cimport reset_emit
@@ -37,7 +37,7 @@ from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.session cimport (
     REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked,
-    session_receive, session_start,
+    session_receive, session_start, session_window,
 )
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
@@ -161,6 +161,7 @@ cdef inline void carry_events(
         if session_is_blocked(session):
             session_drain(&worker.service, session, tick_of(now_ns), &queued)
             tcp_queue(conn, queued)
+            tcp_window_grew(conn, session_window(session))
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
     if session.flags & SESSION_CLOSING or (conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session)):

@@ -84,3 +84,13 @@ def test_time_spent_waiting_for_the_queue_is_not_counted_against_a_partial_reque
     acknowledge_everything(connection)
     assert connection.ask(SMALL[10:]) == site.response(b"/small.txt")
     assert net.counter("header_timeouts") == 0
+
+
+def test_a_window_that_opens_without_a_response_is_announced(net: Net, site: Site) -> None:
+    head = b"POST /small.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+    connection = net.connect(auto_ack=False)
+    connection.ask(SMALL * QUEUE_MOST + head + b"b" * 60000)
+    assert connection.peer_window < 1460 and connection.waiting
+    acknowledge_everything(connection)
+    assert bytes(connection.received) == site.response(b"/small.txt") * QUEUE_MOST + site.error(405)
+    assert not connection.waiting
