@@ -36,7 +36,7 @@ from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.session cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked,
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked, session_is_idle,
     session_receive, session_start, session_window,
 )
 from cython_ext.worker.state cimport (
@@ -272,7 +272,7 @@ cdef inline void begin_drain(Worker *worker) noexcept nogil:
     worker.service.draining = True
     for number in range(worker.table.capacity):
         conn = &worker.table.conns[number]
-        if conn.state == TCP_ESTABLISHED and conn.send_queue == 0 and worker.sessions[number].buffered == 0:
+        if conn.state == TCP_ESTABLISHED and session_is_idle(&worker.sessions[number]):
             worker.sessions[number].flags |= SESSION_CLOSING
             tcp_close(conn)
             output_list(worker, number)

@@ -166,21 +166,26 @@ cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexce
     )
 
 
-cdef inline uint64_t queue_response(
+cdef inline Slot *stage_response(
     Service *service, Session *session, uint32_t response, uint32_t flags
 ) noexcept nogil:
-    """Queues a response (there is room) and returns its octets."""
+    """Puts a response into the queue (there is room). It is not sent before begin_response."""
     cdef Slot *slot
-    cdef uint16_t status = service.store.responses[response].status
     if service.store.responses[response].flags & IMAGE_RESPONSE_CLOSE or service.draining:
         flags |= SLOT_CLOSE
     if flags & SLOT_CLOSE:
         session.flags |= SESSION_CLOSING
     slot = session_slot(service, session, session.slot_count)
     slot.response = response
-    slot.second = service.date.second
     slot.flags = flags
     session.slot_count += 1
+    return slot
+
+
+cdef inline uint64_t begin_response(Service *service, Slot *slot) noexcept nogil:
+    """The response may be sent from now on; returns its octets."""
+    cdef uint16_t status = service.store.responses[slot.response].status
+    slot.second = service.date.second
     if status < 300:
         count(service.counters, C_RESPONSES_2XX)
     elif status < 400:
@@ -216,6 +221,11 @@ cdef inline uint32_t session_window(const Session *session) noexcept nogil:
     return REQUEST_BUFFER_BYTES - session.buffered
 
 
+cdef inline bint session_is_idle(const Session *session) noexcept nogil:
+    """Nothing has come of a next request, and every response is acknowledged."""
+    return session.slot_count == 0 and session.buffered == 0
+
+
 cdef inline bint session_is_blocked(const Session *session) noexcept nogil:
     """Requests wait for room in the response queue, or for being looked at now that it has some."""
     return session.buffered != 0 and session.scanned == 0
@@ -223,12 +233,14 @@ cdef inline bint session_is_blocked(const Session *session) noexcept nogil:
 
 cdef inline uint64_t refuse_request(Service *service, Session *session, uint16_t status) noexcept nogil:
     """An error response, then the end."""
-    session.flags |= SESSION_CLOSING
-    return queue_response(service, session, error_response(&service.store, status), SLOT_CLOSE)
+    return begin_response(
+        service, stage_response(service, session, error_response(&service.store, status), SLOT_CLOSE)
+    )
 
 
 cdef inline uint64_t answer_request(Service *service, Session *session, const Request *request) noexcept nogil:
-    """One well-framed request."""
+    """One request with a well-formed head."""
+    cdef Slot *slot
     cdef uint32_t flags = SLOT_HEAD_ONLY if request.method == METHOD_HEAD else 0
     cdef bint has_body = request.content_length != 0 or request.chunked
     count(service.counters, C_REQUESTS)
@@ -238,8 +250,20 @@ cdef inline uint64_t answer_request(Service *service, Session *session, const Re
         flags |= SLOT_KEEP_ALIVE
     if request.expects_continue and has_body:
         flags |= SLOT_CLOSE             # we never ask for the body: RFC 9110 10.1.1
-    body_begin(&session.body, request.content_length, request.chunked)
-    return queue_response(service, session, http_select(&service.store, request, service.scratch), flags)
+    slot = stage_response(service, session, http_select(&service.store, request, service.scratch), flags)
+    if has_body and not session.flags & SESSION_CLOSING:
+        body_begin(&session.body, request.content_length, request.chunked)
+        return 0
+    return begin_response(service, slot)
+
+
+cdef inline uint64_t end_body(Service *service, Session *session) noexcept nogil:
+    """The request's body is read past: its response begins. A body that cannot be followed makes
+    the request malformed: one error takes the place of the response."""
+    if session.body.state == BODY_NONE:
+        return begin_response(service, session_slot(service, session, session.slot_count - 1))
+    session.slot_count -= 1
+    return refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413)
 
 
 cdef inline uint32_t parse_requests(
@@ -253,13 +277,13 @@ cdef inline uint32_t parse_requests(
     cdef Request request
     cdef RequestVerdict verdict
     while used < octets and not session.flags & SESSION_CLOSING:
-        if not queue_has_room(service, session):
-            return used
         if session.body.state != BODY_NONE:
             used += body_skip(&session.body, data + used, octets - used)
-            if session.body.state >= BODY_BAD:
-                queued[0] += refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413)
+            if session.body.state == BODY_NONE or session.body.state >= BODY_BAD:
+                queued[0] += end_body(service, session)
             continue
+        if not queue_has_room(service, session):
+            return used
         verdict = request_parse(data + used, octets - used, &request)
         if verdict == REQUEST_NEED_MORE:
             return used
