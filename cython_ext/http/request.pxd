@@ -37,7 +37,7 @@ cdef struct Request:
     uint32_t target_bytes
     uint32_t head_bytes             # from the start to behind the empty line
     uint16_t status                 # of the error response, with REQUEST_BAD
-    uint8_t method
+    uint8_t method                  # with REQUEST_BAD: as far as it was read
     uint8_t minor                   # of the version: 0 or 1
     bint close                      # the peer wants no further request
     bint keep_alive                 # said explicitly; matters to HTTP/1.0
@@ -69,6 +69,7 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
     if i < 8 and i + 1 == octets and data[i] == 13:
         return REQUEST_NEED_MORE
     request.status = 0
+    request.method = METHOD_UNKNOWN
     request.close = False
     request.keep_alive = False
     request.chunked = False

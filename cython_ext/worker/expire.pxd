@@ -95,7 +95,7 @@ cdef inline bint expire_idle(Worker *worker, uint32_t number, uint32_t tick, uin
     if head_is_awaited(conn, session):
         count(&worker.counters, C_HEADER_TIMEOUTS)
         drop_buffer(&worker.service, session)
-        tcp_queue(conn, refuse_request(&worker.service, session, 408))
+        tcp_queue(conn, refuse_request(&worker.service, session, 408, False))
         tcp_close(conn)
         conn.active_at = tick
         return True

@@ -231,10 +231,13 @@ cdef inline bint session_is_blocked(const Session *session) noexcept nogil:
     return session.buffered != 0 and session.scanned == 0
 
 
-cdef inline uint64_t refuse_request(Service *service, Session *session, uint16_t status) noexcept nogil:
-    """An error response, then the end."""
+cdef inline uint64_t refuse_request(
+    Service *service, Session *session, uint16_t status, bint head_only
+) noexcept nogil:
+    """An error response, then the end. head_only: the request was a HEAD (RFC 9110 9.3.2)."""
+    cdef uint32_t flags = SLOT_CLOSE | SLOT_HEAD_ONLY if head_only else SLOT_CLOSE
     return begin_response(
-        service, stage_response(service, session, error_response(&service.store, status), SLOT_CLOSE)
+        service, stage_response(service, session, error_response(&service.store, status), flags)
     )
 
 
@@ -260,10 +263,13 @@ cdef inline uint64_t answer_request(Service *service, Session *session, const Re
 cdef inline uint64_t end_body(Service *service, Session *session) noexcept nogil:
     """The request's body is read past: its response begins. A body that cannot be followed makes
     the request malformed: one error takes the place of the response."""
+    cdef Slot *slot = session_slot(service, session, session.slot_count - 1)
     if session.body.state == BODY_NONE:
-        return begin_response(service, session_slot(service, session, session.slot_count - 1))
+        return begin_response(service, slot)
     session.slot_count -= 1
-    return refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413)
+    return refuse_request(
+        service, session, 400 if session.body.state == BODY_BAD else 413, slot.flags & SLOT_HEAD_ONLY != 0
+    )
 
 
 cdef inline uint32_t parse_requests(
@@ -288,7 +294,7 @@ cdef inline uint32_t parse_requests(
         if verdict == REQUEST_NEED_MORE:
             return used
         if verdict == REQUEST_BAD:
-            queued[0] += refuse_request(service, session, request.status)
+            queued[0] += refuse_request(service, session, request.status, request.method == METHOD_HEAD)
         else:
             queued[0] += answer_request(service, session, &request)
             used += request.head_bytes
