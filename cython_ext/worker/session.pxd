@@ -16,7 +16,7 @@ from cython_ext.base.counters cimport (
 from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
 from cython_ext.content.store cimport IMAGE_RESPONSE_CLOSE, Store, image_response, store_open
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_skip
-from cython_ext.http.date cimport Date
+from cython_ext.http.date cimport Date, date_make
 from cython_ext.http.request cimport (
     HEAD_BYTES_MOST, METHOD_HEAD, REQUEST_BAD, REQUEST_DONE, REQUEST_NEED_MORE, Request, RequestVerdict,
     head_scan, request_parse,
@@ -73,6 +73,7 @@ cdef struct Service:
 cdef inline void service_open_image(Service *service, const uint8_t *image, Counters *counters) noexcept nogil:
     memset(service, 0, sizeof(Service))
     store_open(&service.store, image)
+    date_make(&service.date, 0)
     service.counters = counters
 
 
@@ -251,7 +252,7 @@ cdef inline uint64_t answer_request(Service *service, Session *session, const Re
         flags |= SLOT_CLOSE
     elif request.minor == 0:
         flags |= SLOT_KEEP_ALIVE
-    if request.expects_continue and has_body:
+    if request.expects_continue and has_body and request.minor:
         flags |= SLOT_CLOSE             # we never ask for the body: RFC 9110 10.1.1
     slot = stage_response(service, session, http_select(&service.store, request, service.scratch), flags)
     if has_body and not session.flags & SESSION_CLOSING:
