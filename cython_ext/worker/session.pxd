@@ -19,7 +19,7 @@ from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_sk
 from cython_ext.http.date cimport Date, date_make
 from cython_ext.http.request cimport (
     HEAD_BYTES_MOST, METHOD_HEAD, REQUEST_BAD, REQUEST_DONE, REQUEST_NEED_MORE, Request, RequestVerdict,
-    head_scan, request_parse,
+    empty_lines, head_scan, request_parse,
 )
 from cython_ext.http.select cimport error_response, http_select
 
@@ -293,7 +293,7 @@ cdef inline uint32_t parse_requests(
             return used
         verdict = request_parse(data + used, octets - used, &request)
         if verdict == REQUEST_NEED_MORE:
-            return used
+            return used + empty_lines(data + used, octets - used)
         if verdict == REQUEST_BAD:
             queued[0] += refuse_request(service, session, request.status, request.method == METHOD_HEAD)
         else:
