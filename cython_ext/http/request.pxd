@@ -10,8 +10,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr
 
 from cython_ext.http.field cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_TRANSFER_ENCODING, field_name,
-    host_is_sound, is_target_octet, is_token_octet, is_value_octet, list_has_token, parse_length, same_word,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_TRANSFER_ENCODING,
+    coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet, is_value_octet,
+    list_has_token, parse_length, same_word,
 )
 
 cdef enum:
@@ -237,10 +238,10 @@ cdef inline RequestVerdict take_field(
         return take_length(value, value_bytes, request)
     elif which == FIELD_TRANSFER_ENCODING:
         seen.codings += 1
-        if list_has_token(value, value_bytes, b"chunked", 7) and value_bytes == 7:
-            request.chunked = True
-        else:
-            seen.coding_unknown = True
+        if not coding_is_framed(value, value_bytes):
+            return request_bad(request, 400)
+        request.chunked = True
+        seen.coding_unknown = value_bytes != 7
     elif which == FIELD_EXPECT:
         if list_has_token(value, value_bytes, b"100-continue", 12):
             request.expects_continue = True
