@@ -162,6 +162,8 @@ cdef inline void carry_events(
             session_drain(&worker.service, session, tick_of(now_ns), &queued)
             tcp_queue(conn, queued)
             tcp_window_grew(conn, session_window(session))
+        if worker.service.draining and session_is_idle(session):
+            session.flags |= SESSION_CLOSING
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
     if session.flags & SESSION_CLOSING or (conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session)):
