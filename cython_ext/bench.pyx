@@ -17,7 +17,7 @@ from cython_ext.net.input cimport Segment, net_input
 from cython_ext.tcp.table cimport table_find, table_hash
 from cython_ext.wire.checksum cimport sum_octets
 from cython_ext.worker.loop cimport clock_ns
-from cython_ext.worker.session cimport slot_bytes, Slot
+from cython_ext.worker.queue cimport Slot, slot_bytes
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 

@@ -15,9 +15,8 @@ from cython_ext.tcp.input cimport tcp_close, tcp_queue
 from cython_ext.tcp.loss cimport RETRIES_MOST, SYN_ACK_RETRIES_MOST, rto_arm, rto_disarm, rtt_forget
 from cython_ext.tcp.timers cimport wheel_list, wheel_next
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.session cimport (
-    SESSION_CLOSING, Session, drop_buffer, queue_has_room, refuse_request, session_is_blocked,
-)
+from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer
+from cython_ext.worker.session cimport refuse_request, session_is_blocked
 from cython_ext.worker.state cimport Worker, connection_end
 from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack
 

@@ -35,9 +35,11 @@ from cython_ext.wire.bytes cimport prefetch
 from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
+from cython_ext.worker.queue cimport (
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_start,
+)
 from cython_ext.worker.session cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked, session_is_idle,
-    session_receive, session_start, session_window,
+    session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
 )
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
