@@ -84,6 +84,7 @@ setup(
         [
             extension("bypass._engine", "cython_ext/engine.pyx"),
             extension("bypass._bench", "cython_ext/bench.pyx"),
+            extension("bypass._probe", "cython_ext/probe.pyx"),
             extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
         ],
         compiler_directives=DIRECTIVES,

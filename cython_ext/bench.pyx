@@ -19,7 +19,7 @@ from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver,
 from cython_ext.http.request cimport Request, request_parse
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_PSH
-from cython_ext.worker.session cimport Session, Slot, queue_response, session_start, slot_bytes
+from cython_ext.worker.queue cimport Session, Slot, begin_response, session_start, slot_bytes, stage_response
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 
@@ -166,7 +166,7 @@ cdef class Bench:
             request_parse(self._crowd.request, self._crowd.request_bytes, &request)
             ns[3] = time_select(&worker.service.store, &request, worker.service.scratch, rounds)
             session_start(&session)
-            queue_response(&worker.service, &session, number, 0)
+            begin_response(&worker.service, stage_response(&worker.service, &session, number, 0))
             ns[4] = time_source(&worker.service, &session, SEGMENT_OCTETS, out, rounds)
             ns[5] = time_copy_body(&worker.service.store, number, out, rounds)
             ns[6] = time_emit(&worker.table.conns[0], &worker.local, worker.ports[0].mac, out, rounds)

@@ -122,6 +122,7 @@ cdef inline PathVerdict path_rewrite(
             i += 2
             if octet == 0 or octet == 47:
                 nowhere = True
+                octet = 0               # a slash in here must not end the segment
         out[used] = octet
         used += 1
     path.octets = out

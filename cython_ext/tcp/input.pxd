@@ -298,6 +298,13 @@ cdef inline uint32_t tcp_take(
     return EVENT_NONE
 
 
+cdef inline void tcp_window_grew(TcpConn *conn, uint32_t window) noexcept nogil:
+    """The caller can take `window` octets again: the peer is told when that is a segment more than it
+    knows of (RFC 9293 3.8.6.2.2), since nothing else may be on its way to it."""
+    if window >= conn.rcv_edge - conn.rcv_nxt + conn.mss:
+        conn.flags |= CONN_ACK_NOW
+
+
 cdef inline void tcp_queue(TcpConn *conn, uint64_t octets) noexcept nogil:
     """The caller adds octets to the stream."""
     conn.send_queue += octets

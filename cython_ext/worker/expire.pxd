@@ -15,9 +15,8 @@ from cython_ext.tcp.input cimport tcp_close, tcp_queue
 from cython_ext.tcp.loss cimport RETRIES_MOST, SYN_ACK_RETRIES_MOST, rto_arm, rto_disarm, rtt_forget
 from cython_ext.tcp.timers cimport wheel_list, wheel_next
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.session cimport (
-    SESSION_CLOSING, Session, drop_buffer, queue_has_room, refuse_request, session_is_blocked,
-)
+from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer
+from cython_ext.worker.session cimport refuse_request, session_is_blocked
 from cython_ext.worker.state cimport Worker, connection_end
 from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack
 
@@ -95,7 +94,7 @@ cdef inline bint expire_idle(Worker *worker, uint32_t number, uint32_t tick, uin
     if head_is_awaited(conn, session):
         count(&worker.counters, C_HEADER_TIMEOUTS)
         drop_buffer(&worker.service, session)
-        tcp_queue(conn, refuse_request(&worker.service, session, 408))
+        tcp_queue(conn, refuse_request(&worker.service, session, 408, False))
         tcp_close(conn)
         conn.active_at = tick
         return True

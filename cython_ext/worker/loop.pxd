@@ -25,7 +25,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.input cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take,
+    TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew,
 )
 from cython_ext.tcp.loss cimport rto_disarm
 from cython_ext.tcp.reset cimport reset_emit
@@ -36,9 +36,11 @@ from cython_ext.wire.bytes cimport prefetch
 from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
+from cython_ext.worker.queue cimport (
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_start,
+)
 from cython_ext.worker.session cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked,
-    session_receive, session_start,
+    session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
 )
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
@@ -166,6 +168,9 @@ cdef inline void carry_events(
         if session_is_blocked(session):
             session_drain(&worker.service, session, tick_of(now_ns), &queued)
             tcp_queue(conn, queued)
+            tcp_window_grew(conn, session_window(session))
+        if worker.service.draining and session_is_idle(session):
+            session.flags |= SESSION_CLOSING
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
     if session.flags & SESSION_CLOSING or (conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session)):
@@ -276,7 +281,7 @@ cdef inline void begin_drain(Worker *worker) noexcept nogil:
     worker.service.draining = True
     for number in range(worker.table.capacity):
         conn = &worker.table.conns[number]
-        if conn.state == TCP_ESTABLISHED and conn.send_queue == 0 and worker.sessions[number].buffered == 0:
+        if conn.state == TCP_ESTABLISHED and session_is_idle(&worker.sessions[number]):
             worker.sessions[number].flags |= SESSION_CLOSING
             tcp_close(conn)
             output_list(worker, number)

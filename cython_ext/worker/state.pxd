@@ -15,7 +15,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
-from cython_ext.worker.session cimport (
+from cython_ext.worker.queue cimport (
     Service, Session, service_init, service_release, session_end, session_start,
 )
 

@@ -11,7 +11,8 @@ from cython_ext.tcp.loss cimport rto_arm
 from cython_ext.tcp.output cimport TcpPlan, conn_payload_offset, tcp_emit, tcp_plan, tcp_sent
 from cython_ext.tcp.syn cimport syn_ack_emit
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.session cimport Session, session_window
+from cython_ext.worker.queue cimport Session
+from cython_ext.worker.session cimport session_window
 from cython_ext.worker.source cimport source_fill
 from cython_ext.worker.state cimport STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, output_list
 
