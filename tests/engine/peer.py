@@ -138,6 +138,11 @@ class Peer:
             self.edge = max(self.edge, (segment.ack - self.irs) % MODULUS + (segment.window << shift))
         return segment
 
+    def send_all(self, octets: bytes, size: int = 1400) -> None:
+        """Sends octets in segments of at most `size`."""
+        for at in range(0, len(octets), size):
+            self.send("A", octets[at : at + size])
+
     def _options(self, flags: str) -> Options:
         stamp = (self.clock, self.ts_recent) if self.timestamps else None
         if "S" in flags:
