@@ -101,7 +101,7 @@ cdef struct TcpConn:
     uint16_t tag_type           # VLAN: 0 when untagged
     uint16_t tag
     uint16_t pseudo             # sum of addresses and protocol
-    uint8_t driver              # number of the driver that received the SYN
+    uint8_t driver              # number of the driver that received the newest segment
     uint8_t dup_acks
 
 

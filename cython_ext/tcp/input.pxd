@@ -71,7 +71,7 @@ cdef inline uint32_t tcp_input(
             return EVENT_NONE
         happened = EVENT_NONE
     remember_timestamp(conn, segment)
-    memcpy(conn.peer_mac, segment.peer_mac, 6)
+    follow_link(conn, segment)
     happened |= take_ack(conn, segment, now_ns, events, counters)
     if happened & EVENT_CLOSED:
         return happened
@@ -96,6 +96,14 @@ cdef inline void remember_timestamp(TcpConn *conn, const Segment *segment) noexc
     """RFC 7323 4.3 (2): only a segment that spans what we last acknowledged moves TS.Recent."""
     if conn.flags & CONN_TIMESTAMPS and seq_le(segment.tcp.seq, conn.last_ack_sent):
         conn.ts_recent = segment.tcp.ts_value
+
+
+cdef inline void follow_link(TcpConn *conn, const Segment *segment) noexcept nogil:
+    """Answers go back the way the newest segment came: its queue, MAC address and tag."""
+    conn.driver = segment.driver
+    memcpy(conn.peer_mac, segment.peer_mac, 6)
+    conn.tag_type = segment.eth.tag_type
+    conn.tag = segment.eth.tag
 
 
 cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:

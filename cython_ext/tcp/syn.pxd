@@ -54,7 +54,7 @@ cdef inline uint16_t segment_bytes_most(const TcpConn *conn, uint16_t peer_mss, 
 
 cdef inline uint32_t syn_open(
     TcpTable *table, const Segment *segment, const Local *local, const SipKey *key,
-    uint32_t mtu, uint32_t window, uint8_t driver, uint64_t now_ns,
+    uint32_t mtu, uint32_t window, uint64_t now_ns,
 ) noexcept nogil:
     """A record in SYN_RCVD for the segment's peer, or NIL when the table is full."""
     cdef uint32_t number = table_insert(table, segment)
@@ -68,7 +68,7 @@ cdef inline uint32_t syn_open(
     conn.tag_type = segment.eth.tag_type
     conn.tag = segment.eth.tag
     conn.pseudo = segment.pseudo
-    conn.driver = driver
+    conn.driver = segment.driver
     conn.mss = segment_bytes_most(conn, segment.tcp.mss, mtu)
     secret = isn_hash(conn, local.port, key)
     conn.snd_una = <uint32_t>(now_ns // 4000) + <uint32_t>secret      # RFC 6528 3: M ticks every 4 us

@@ -73,10 +73,10 @@ cdef inline void answer_reset(
 
 
 cdef inline void listen(
-    Worker *worker, uint32_t port_number, const Segment *segment, Spare *spare, uint64_t now_ns
+    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
 ) noexcept nogil:
     """A segment without a connection (RFC 9293 3.10.7.1, 3.10.7.2)."""
-    cdef Port *port = &worker.ports[port_number]
+    cdef Port *port = &worker.ports[segment.driver]
     cdef uint32_t number
     if segment.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN) != TCP_SYN:
         count(&worker.counters, C_NO_CONNECTION)
@@ -95,7 +95,7 @@ cdef inline void listen(
         connection_end(worker, worker.table.wait_oldest)
     number = syn_open(
         &worker.table, segment, &worker.local, &worker.config.isn_key, worker.config.mtu,
-        REQUEST_BUFFER_BYTES, <uint8_t>port_number, now_ns,
+        REQUEST_BUFFER_BYTES, now_ns,
     )
     if number == NIL:
         count(&worker.counters, C_SYN_TABLE_FULL)
@@ -170,7 +170,7 @@ cdef inline void carry_events(
 
 
 cdef inline void take_segment(
-    Worker *worker, uint32_t port_number, Segment *segment, Spare *spare, uint64_t now_ns
+    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
 ) noexcept nogil:
     cdef uint32_t number = table_find(&worker.table, segment)
     cdef TcpConn *conn
@@ -181,13 +181,15 @@ cdef inline void take_segment(
         connection_end(worker, number)
         number = NIL
     if number == NIL:
-        listen(worker, port_number, segment, spare, now_ns)
+        listen(worker, segment, spare, now_ns)
         return
     conn = &worker.table.conns[number]
     happened = tcp_input(conn, segment, now_ns, &events, &worker.counters)
     if happened & EVENT_RESET:
-        answer_reset(worker, &worker.ports[port_number], segment, spare)
+        answer_reset(worker, &worker.ports[segment.driver], segment, spare)
         return
+    if conn.driver != segment.driver:
+        spare = NULL                    # a frame goes out only by the driver whose memory it lies in
     if happened & EVENT_CLOSED:
         if conn.state == TCP_LAST_ACK and not segment.tcp.flags & TCP_RST:
             count(&worker.counters, C_CLOSED)
@@ -222,6 +224,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
             &frames[i], &worker.local, port.mac, port.accept_partial, &segments[i], &worker.counters
         )
         if sound[i]:
+            segments[i].driver = <uint8_t>port_number
             table_hash(&worker.table, &segments[i])
     for i in range(received):
         if sound[i]:
@@ -230,7 +233,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
         spare.frame = frames[i]
         spare.available = True
         if sound[i]:
-            take_segment(worker, port_number, &segments[i], &spare, now_ns)
+            take_segment(worker, &segments[i], &spare, now_ns)
         if spare.available:
             unused[unused_count] = frames[i]
             unused_count += 1
