@@ -19,7 +19,7 @@ from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.http.date cimport date_make
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.tcp.conn cimport (
-    CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
+    CONN_ACK_NOW, CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
     TCP_LAST_ACK, TCP_TIME_WAIT, TcpConn, tick_of,
 )
 from cython_ext.tcp.input cimport (
@@ -37,7 +37,7 @@ from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.session cimport (
     REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked,
-    session_receive, session_start,
+    session_receive, session_start, session_window,
 )
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
@@ -146,21 +146,32 @@ cdef inline void take_data(
     happened[0] |= tcp_take(conn, taken, events)
 
 
+cdef inline void resume_requests(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """The response queue has room again: goes on with the requests that waited for it."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    cdef uint64_t queued = 0
+    session_drain(&worker.service, session, tick_of(now_ns), &queued)
+    tcp_queue(conn, queued)
+    if conn.rcv_nxt + session_window(session) - conn.rcv_edge >= REQUEST_BUFFER_BYTES // 2:
+        conn.flags |= CONN_ACK_NOW      # the peer may not know yet that it can send (RFC 9293 3.8.6.2.2)
+
+
 cdef inline void carry_events(
     Worker *worker, uint32_t number, uint32_t happened, const TcpEvents *events, uint64_t now_ns
 ) noexcept nogil:
     """From TCP's events to HTTP's reactions."""
     cdef TcpConn *conn = &worker.table.conns[number]
     cdef Session *session = &worker.sessions[number]
-    cdef uint64_t queued = 0
+    cdef bint blocked
     if happened & EVENT_ESTABLISHED:
         worker.table.half_open -= 1
         count(&worker.counters, C_OPENED)
     if happened & EVENT_ACKED:
+        blocked = session_is_blocked(session)       # before the queue empties
         session_acked(&worker.service, session, events.acked)
-        if session_is_blocked(session):
-            session_drain(&worker.service, session, tick_of(now_ns), &queued)
-            tcp_queue(conn, queued)
+        if blocked:
+            resume_requests(worker, number, now_ns)
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
     if session.flags & SESSION_CLOSING or (conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session)):
