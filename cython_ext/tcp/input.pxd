@@ -111,8 +111,8 @@ cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segm
     cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
     cdef uint32_t length = segment_length(segment)
     cdef uint32_t seq = segment.tcp.seq
-    if length == 0:
-        return seq == conn.rcv_nxt if window == 0 else seq_in(seq, conn.rcv_nxt, window)
+    if length == 0:         # its edge too: there stand the ACKs of a peer who has filled the window
+        return seq - conn.rcv_nxt <= window
     if window == 0:
         return False
     return seq_in(seq, conn.rcv_nxt, window) or seq_in(seq + length - 1, conn.rcv_nxt, window)
