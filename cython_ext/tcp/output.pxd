@@ -97,8 +97,8 @@ cdef inline void tcp_sent(TcpConn *conn, const TcpPlan *plan, uint64_t now_ns, C
     conn.snd_max = seq_max(conn.snd_max, conn.snd_nxt)
     if not plan.again:
         rtt_start(conn, conn.snd_nxt, now_ns)
-    if not conn.flags & CONN_RTO_ARMED:
-        rto_arm(conn, now_ns)
+    if plan.seq == conn.snd_una or not conn.flags & CONN_RTO_ARMED:
+        rto_arm(conn, now_ns)           # a timer that waited for the window to open begins anew
 
 
 cdef inline uint32_t conn_ip_offset(const TcpConn *conn) noexcept nogil:
