@@ -279,13 +279,14 @@ cdef inline void resume_listed(Worker *worker, uint64_t now_ns) noexcept nogil:
 
 
 cdef inline void begin_drain(Worker *worker) noexcept nogil:
-    """No new connections; idle ones close, the others after the responses they wait for."""
+    """No new connections. Who has sent no part of a further request is told so by a FIN behind the
+    responses queued; the others by the response to it."""
     cdef uint32_t number
     cdef TcpConn *conn
     worker.service.draining = True
     for number in range(worker.table.capacity):
         conn = &worker.table.conns[number]
-        if conn.state == TCP_ESTABLISHED and conn.send_queue == 0 and worker.sessions[number].buffered == 0:
+        if conn.state == TCP_ESTABLISHED and worker.sessions[number].buffered == 0:
             worker.sessions[number].flags |= SESSION_CLOSING
             tcp_close(conn)
             output_list(worker, number)
