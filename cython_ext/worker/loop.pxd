@@ -73,9 +73,9 @@ cdef inline void answer_reset(
 
 
 cdef inline void listen(
-    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
+    Worker *worker, const Segment *segment, Spare *spare, const uint32_t *last_seq, uint64_t now_ns
 ) noexcept nogil:
-    """A segment without a connection (RFC 9293 3.10.7.1, 3.10.7.2)."""
+    """A segment without a connection (RFC 9293 3.10.7.1, 3.10.7.2). last_seq: see syn_open."""
     cdef Port *port = &worker.ports[segment.driver]
     cdef uint32_t number
     if segment.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN) != TCP_SYN:
@@ -95,7 +95,7 @@ cdef inline void listen(
         connection_end(worker, worker.table.wait_oldest)
     number = syn_open(
         &worker.table, segment, &worker.local, &worker.config.isn_key, worker.config.mtu,
-        REQUEST_BUFFER_BYTES, now_ns,
+        REQUEST_BUFFER_BYTES, last_seq, now_ns,
     )
     if number == NIL:
         count(&worker.counters, C_SYN_TABLE_FULL)
@@ -114,6 +114,8 @@ cdef inline bint syn_reuses(const TcpConn *conn, const Segment *segment) noexcep
             return True
         if conn.ts_recent != segment.tcp.ts_value:
             return False
+    elif segment.tcp.has_timestamps:
+        return True
     return seq_lt(conn.rcv_nxt, segment.tcp.seq)
 
 
@@ -186,13 +188,15 @@ cdef inline void take_segment(
     cdef uint32_t number = table_find(&worker.table, segment)
     cdef TcpConn *conn
     cdef TcpEvents events
-    cdef uint32_t happened
-    if number != NIL and syn_reuses(&worker.table.conns[number], segment):
-        count(&worker.counters, C_TIME_WAIT_REUSED)
-        connection_end(worker, number)
-        number = NIL
+    cdef uint32_t happened, last_seq
     if number == NIL:
-        listen(worker, segment, spare, now_ns)
+        listen(worker, segment, spare, NULL, now_ns)
+        return
+    if syn_reuses(&worker.table.conns[number], segment):
+        count(&worker.counters, C_TIME_WAIT_REUSED)
+        last_seq = worker.table.conns[number].snd_max
+        connection_end(worker, number)
+        listen(worker, segment, spare, &last_seq, now_ns)
         return
     conn = &worker.table.conns[number]
     happened = tcp_input(conn, segment, now_ns, &events, &worker.counters)
