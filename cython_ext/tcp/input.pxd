@@ -18,7 +18,7 @@ from cython_ext.tcp.conn cimport (
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
     TCP_TIME_WAIT, TcpConn, conn_flight, conn_takes_data, tick_of,
 )
-from cython_ext.tcp.loss cimport rto_arm, rto_disarm, rtt_acked
+from cython_ext.tcp.loss cimport RTO_AFTER_SYN_LOSS_US, rto_arm, rto_disarm, rtt_acked
 from cython_ext.tcp.reset cimport segment_length
 from cython_ext.wire.seqnum cimport seq_in, seq_le, seq_lt, seq_max
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
@@ -150,6 +150,10 @@ cdef inline bint ack_is_acceptable(const TcpConn *conn, const Segment *segment) 
 cdef inline uint32_t complete_handshake(TcpConn *conn, const Segment *segment, uint64_t now_ns) noexcept nogil:
     conn.state = TCP_ESTABLISHED
     rtt_acked(conn, segment.tcp.ack, now_ns)
+    if conn.backoff:
+        conn.rto_us = RTO_AFTER_SYN_LOSS_US             # RFC 6298 5.7
+    if conn.backoff > 1:
+        conn.cwnd = conn.mss                            # RFC 6928 2
     rto_disarm(conn)
     conn.snd_una = segment.tcp.ack
     conn.snd_nxt = segment.tcp.ack

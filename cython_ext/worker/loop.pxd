@@ -26,7 +26,7 @@ from cython_ext.tcp.input cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
     TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take,
 )
-from cython_ext.tcp.loss cimport rto_disarm
+from cython_ext.tcp.loss cimport rto_disarm, rtt_forget
 from cython_ext.tcp.reset cimport reset_emit
 from cython_ext.tcp.syn cimport syn_open
 from cython_ext.tcp.table cimport table_find, table_hash, table_prefetch, wait_append, wait_unlink
@@ -211,6 +211,7 @@ cdef inline void take_segment(
         connection_end(worker, number)
         return
     if happened & EVENT_SYN_AGAIN:
+        rtt_forget(conn)
         send_syn_ack(worker, number, spare, now_ns)
         return
     carry_events(worker, number, happened, &events, now_ns)
