@@ -12,7 +12,7 @@ from cython_ext.base.counters cimport (
     C_PAWS_REJECTED, C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
 )
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.congestion cimport DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss
+from cython_ext.tcp.congestion cimport CWND_MOST, DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss
 from cython_ext.tcp.conn cimport (
     CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
@@ -50,6 +50,8 @@ cdef inline uint32_t tcp_input(
     events.acked = 0
     if not timestamp_is_sound(conn, segment, counters):
         return EVENT_NONE
+    if syn_is_repeated(conn, segment):
+        return EVENT_SYN_AGAIN
     if not sequence_is_acceptable(conn, segment):
         return refuse_sequence(conn, segment, counters)
     if segment.tcp.flags & TCP_RST:
@@ -84,6 +86,8 @@ cdef inline bint timestamp_is_sound(TcpConn *conn, const Segment *segment, Count
         return True
     if not segment.tcp.has_timestamps:
         count(counters, C_PAWS_REJECTED)
+        if segment.tcp.flags & TCP_SYN:
+            conn.flags |= CONN_ACK_NOW                  # RFC 5961 4.2: always; so the peer may learn it
         return False
     if seq_lt(segment.tcp.ts_value, conn.ts_recent):
         count(counters, C_PAWS_REJECTED)
@@ -106,6 +110,14 @@ cdef inline void follow_link(TcpConn *conn, const Segment *segment) noexcept nog
     conn.tag = segment.eth.tag
 
 
+cdef inline bint syn_is_repeated(const TcpConn *conn, const Segment *segment) noexcept nogil:
+    """The SYN that opened the connection, with data or without: our SYN-ACK was lost or late."""
+    return (
+        conn.state == TCP_SYN_RCVD and segment.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN) == TCP_SYN
+        and segment.tcp.seq + 1 == conn.rcv_nxt
+    )
+
+
 cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:
     """The four cases of RFC 9293 table 6. The window is what we ever advertised."""
     cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
@@ -121,9 +133,8 @@ cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segm
 cdef inline uint32_t refuse_sequence(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
     count(counters, C_OUT_OF_WINDOW)
     if segment.tcp.flags & TCP_RST:
+        count(counters, C_RST_IGNORED)
         return EVENT_NONE
-    if conn.state == TCP_SYN_RCVD and segment.tcp.flags & TCP_SYN and segment.tcp.seq + 1 == conn.rcv_nxt:
-        return EVENT_SYN_AGAIN
     conn.flags |= CONN_ACK_NOW
     if conn.state == TCP_TIME_WAIT and segment.tcp.flags & TCP_FIN:
         return EVENT_TIME_WAIT                          # RFC 9293 3.10.7.4, eighth: restart 2 MSL
@@ -240,7 +251,7 @@ cdef inline void take_duplicate_ack(TcpConn *conn, Counters *counters) noexcept 
     """RFC 5681 3.2; RFC 6582 3.2 step 2: not twice for the same window of data."""
     count(counters, C_DUP_ACKS)
     if conn.flags & CONN_RECOVERING:
-        conn.cwnd += conn.mss
+        conn.cwnd = min(conn.cwnd + conn.mss, <uint32_t>CWND_MOST)
         return
     if conn.dup_acks < 255:
         conn.dup_acks += 1
@@ -273,7 +284,7 @@ cdef inline uint32_t offer_data(
         return EVENT_NONE
     if not conn_takes_data(conn):
         conn.flags |= CONN_ACK_NOW
-        return EVENT_TIME_WAIT if conn.state == TCP_TIME_WAIT else EVENT_NONE
+        return EVENT_NONE
     if seq_lt(conn.rcv_nxt, segment.tcp.seq):
         count(counters, C_OUT_OF_ORDER)
         conn.flags |= CONN_ACK_NOW                          # RFC 5681 4.2: at once

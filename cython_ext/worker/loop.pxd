@@ -36,7 +36,7 @@ from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.session cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_drain, session_is_blocked,
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, drop_buffer, session_acked, session_drain, session_is_blocked,
     session_receive, session_start, session_window,
 )
 from cython_ext.worker.state cimport (
@@ -176,7 +176,10 @@ cdef inline void carry_events(
             resume_requests(worker, number, now_ns)
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
-    if session.flags & SESSION_CLOSING or (conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session)):
+    if session.flags & SESSION_CLOSING:
+        tcp_close(conn)
+    elif conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session):
+        drop_buffer(&worker.service, session)       # of a request that nobody will complete
         tcp_close(conn)
     if happened & EVENT_TIME_WAIT:
         enter_time_wait(worker, number, now_ns)
