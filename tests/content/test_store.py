@@ -19,7 +19,8 @@ def content(size: int) -> bytes:
     """Random octets with runs of 0x00 and 0xff, where the two zeros of the sum meet."""
     rng = random.Random(size)
     return b"".join(
-        rng.choice([b"\0" * 40, b"\xff" * 50, rng.randbytes(33), rng.randbytes(64)]) for _ in range(size // 33 + 1)
+        rng.choice([b"\0" * 40, b"\xff" * 50, rng.randbytes(33), rng.randbytes(64)])
+        for _ in range(size // 33 + 1)
     )[:size]
 
 
