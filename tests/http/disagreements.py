@@ -43,7 +43,11 @@ _CHUNK = rb"\n[0-9a-f]+[ \t]*"
 
 LOOSER: list[tuple[str, Told, set[str]]] = [
     ("an empty line before the request", _anywhere(rb"\A\r\n"), {"h11"}),
-    ("white space before a chunk extension", _anywhere(_CHUNK.replace(b"*", b"+") + rb";"), {"h11", "llhttp"}),
+    (
+        "white space before a chunk extension",
+        _anywhere(_CHUNK.replace(b"*", b"+") + rb";"),
+        {"h11", "llhttp"},
+    ),
     ("the text of a chunk extension", _anywhere(_CHUNK + rb";"), {"h11", "llhttp"}),
     ("any method", lambda data: not _LLHTTP_METHODS.match(data.lstrip(b"\r\n")), {"llhttp"}),
     ("a minor version above 1", _in_head(rb"HTTP/1\.[2-9]\r\n"), {"llhttp"}),

@@ -37,7 +37,24 @@ BODIES = [
     b"0x3\r\nabc\r\n0\r\n\r\n",
     b"3\r\nabcd\r\n0\r\n\r\n",
 ]
-NASTY = [b"\r", b"\n", b"\r\n", b"\0", b" ", b"\t", b":", b"\x0b", b"\x7f", b"\x80", b"/", b"0", b"1", b",", b";", b"#"]
+NASTY = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b"\x0b",
+    b"\x7f",
+    b"\x80",
+    b"/",
+    b"0",
+    b"1",
+    b",",
+    b";",
+    b"#",
+]
 NASTY += [b"\r\n ", b"\n\n", b"\r\r\n", b" :", b"\x01", b'"', b"%", b"@", b"[", b"]", b"\r\n\r\n"]
 
 
@@ -72,7 +89,9 @@ def damaged(rng: random.Random) -> bytes:
             data = data.replace(b"\r\n", rng.choice([b"\n", b"\r", b"\r\r\n"]), rng.choice([1, 2, -1]))
         elif kind == 4:
             lines = data.split(b"\r\n")
-            lines.insert(rng.randrange(len(lines)), rng.choice([*lines, b" folded", b"\tfolded", b": x", b"X : y"]))
+            lines.insert(
+                rng.randrange(len(lines)), rng.choice([*lines, b" folded", b"\tfolded", b": x", b"X : y"])
+            )
             data = b"\r\n".join(lines)
         else:
             data = data[:place] + bytes([rng.randrange(256)]) + data[place + 1 :]
