@@ -145,3 +145,14 @@ def test_a_reused_record_starts_afresh(make_net: NetMaker, site: Site) -> None:
         assert net.connect().ask(get("/small.txt")) == site.response(b"/small.txt", second=net.second)
         list(net.connections.values())[-1].finish()
         net.pass_time(100)
+
+
+def test_a_bare_line_feed_in_a_later_piece_is_refused_at_once(net: Net, site: Site) -> None:
+    for pieces in (
+        [b"GET /", b" HTTP/1.1\n"],
+        [b"GET / HTTP/1.1\r\nHost: a\r", b"\n", b"\n"],
+        [b"\r", b"\n", b"\n"],
+    ):
+        connection = net.connect()
+        assert connection.ask(pieces) == site.error(400)
+        assert connection.peer_closed
