@@ -1,4 +1,4 @@
-"""A client that loses nothing, on the engine's memory driver: handshake, octets in given pieces, their answer.
+"""A client that loses nothing, on the engine's memory driver: handshake, octets in pieces, their answer.
 
 It checks every frame it gets (addresses, lengths, both checksums, order) and obeys the advertised window.
 Knows TCP as far as a link without loss needs it, and nothing of HTTP.
