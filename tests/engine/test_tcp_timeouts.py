@@ -76,7 +76,7 @@ def test_a_response_that_the_peer_stops_acknowledging_is_given_up(host: Host) ->
 def test_a_slow_reader_who_goes_on_is_served(host: Host) -> None:
     peer = Peer(host, window=1460).connect()
     peer.request("/b10k")
-    for _ in range(24):  # so late a peer is taken for a path that swallows large packets
+    for _ in range(12):  # so late a peer is taken for a path that swallows large packets
         host.sleep(10_000, 100)
         peer.taken()
         peer.send("A")
