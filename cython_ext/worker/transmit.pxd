@@ -20,6 +20,7 @@ cdef enum:
 
 cdef struct Spare:
     Frame frame                     # the received frame, free to be turned around
+    Port *port                      # whose it is: no other driver may send it
     bint available
 
 
@@ -48,7 +49,7 @@ cdef inline void port_send(Worker *worker, Port *port, const Frame *frame) noexc
 
 cdef inline bint port_frame(Worker *worker, Port *port, Spare *spare, Frame *frame) noexcept nogil:
     """A frame to fill: the received one if it is still free, else a fresh one."""
-    if spare != NULL and spare.available:
+    if spare != NULL and spare.available and spare.port == port:
         spare.available = False
         frame[0] = spare.frame
         return True
