@@ -6,7 +6,9 @@ from cython_ext.base.counters cimport (
     C_RST_SENT, C_TX_FRAMES, C_TX_NO_FRAME, C_TX_OCTETS, C_TX_REFUSED, count, count_many,
 )
 from cython_ext.base.frame cimport Frame
-from cython_ext.tcp.conn cimport CONN_ACK_NOW, CONN_RTO_ARMED, TcpConn, conn_flight, conn_may_send_data
+from cython_ext.tcp.conn cimport (
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, TcpConn, conn_flight, conn_may_send_data,
+)
 from cython_ext.tcp.loss cimport rto_arm
 from cython_ext.tcp.output cimport TcpPlan, conn_payload_offset, tcp_emit, tcp_plan, tcp_sent
 from cython_ext.tcp.syn cimport syn_ack_emit
@@ -88,8 +90,13 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
         port_send(worker, port, &frame)
         tcp_sent(conn, &plan, now_ns, &worker.counters)
         segments += 1
-    if conn.send_queue and conn_flight(conn) == 0 and not conn.flags & CONN_RTO_ARMED:
-        rto_arm(conn, now_ns)           # a closed window: the timer will probe it
+    if conn_awaits(conn) and conn_flight(conn) == 0 and not conn.flags & CONN_RTO_ARMED:
+        rto_arm(conn, now_ns)           # a closed window, or no frame: the timer will see to it
+
+
+cdef inline bint conn_awaits(const TcpConn *conn) noexcept nogil:
+    """An acknowledgement has still to come: of queued octets, or of our FIN."""
+    return conn.send_queue != 0 or conn.flags & CONN_FIN_QUEUED != 0
 
 
 cdef inline void send_due(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
