@@ -17,6 +17,9 @@ from cython_ext.worker.session cimport Session, session_window
 from cython_ext.worker.source cimport source_fill
 from cython_ext.worker.state cimport STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, output_list
 
+cdef extern from "abi/sanitize.h" nogil:
+    void memory_allow(const void *start, size_t bytes)
+
 cdef enum:
     TURN_SEGMENTS = 32              # most segments of one connection in a row: the others wait
 
@@ -54,6 +57,7 @@ cdef inline bint port_frame(Worker *worker, Port *port, Spare *spare, Frame *fra
     if spare != NULL and spare.available and spare.port == port:
         spare.available = False
         frame[0] = spare.frame
+        memory_allow(frame.data, port.driver.frame_capacity)    # it was read; now all of it may be written
         return True
     if port.stash_count == 0:
         port.stash_count = port.driver.alloc(port.driver.state, port.stash, STASH_FRAMES)
