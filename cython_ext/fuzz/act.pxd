@@ -19,6 +19,7 @@ cdef enum:
     PSH = 8
     ACK = 16
     URG = 32
+    HALF_WAY = 1 << 31              # where sequence numbers are neither before nor behind
     FRUITLESS_MOST = 12             # actions without progress, before a peer thinks of leaving
 
 
@@ -81,6 +82,8 @@ cdef inline uint32_t some_ack(const Peer *peer, Chance *chance) noexcept nogil:
         return peer.rcv_nxt - chance_size(chance, 3000)
     if which == 14:
         return peer.rcv_nxt + chance_size(chance, 3000)
+    if chance_one_in(chance, 4):
+        return peer.rcv_nxt + HALF_WAY - 1 + chance_below(chance, 3)
     return <uint32_t>chance_next(chance) if chance_one_in(chance, 4) else peer.irs
 
 
@@ -95,6 +98,8 @@ cdef inline uint32_t some_seq(const Peer *peer, Chance *chance) noexcept nogil:
         return peer.snd_nxt + chance_size(chance, 20000)
     if which == 14:
         return peer.acked - chance_below(chance, 3)
+    if chance_one_in(chance, 4):
+        return peer.snd_nxt + HALF_WAY - 1 + chance_below(chance, 3)
     return <uint32_t>chance_next(chance) if chance_one_in(chance, 4) else peer.snd_nxt + 16384 - 1
 
 

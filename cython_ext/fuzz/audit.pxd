@@ -103,6 +103,10 @@ cdef inline void audit_record(Worker *worker, uint32_t number) noexcept nogil:
     for i in range(session.slot_count):
         queued += slot_bytes(&worker.service, session_slot(&worker.service, session, i))
     fuzz_require(
+        session.first_offset == 0 or session.first_offset < queued, b"no more is acknowledged than was queued",
+        <int64_t>session.first_offset, <int64_t>queued,
+    )
+    fuzz_require(
         queued - session.first_offset == conn.send_queue, b"TCP's queue is HTTP's",
         <int64_t>(queued - session.first_offset), <int64_t>conn.send_queue,
     )
