@@ -135,7 +135,7 @@ cdef inline void judge_headers(
 cdef inline void judge_flags(const Packet *packet) noexcept nogil:
     cdef uint32_t kind = packet.flags & 7
     fuzz_require(kind & (kind - 1) == 0, b"one of FIN, SYN and RST at most", packet.flags, 0)
-    fuzz_require(packet.flags & 0xe0 == 0, b"no flag that we do not know", packet.flags, 0)
+    fuzz_require(packet.flags & 0x20 == 0, b"nothing of ours is urgent", packet.flags, 0)
     fuzz_require(packet.flags & 16 or kind == 4, b"ACK is set but in some RSTs", packet.flags, 0)
     fuzz_require(kind & 6 == 0 or packet.payload_bytes == 0, b"SYN and RST carry nothing", packet.payload_bytes, 0)
 
@@ -146,7 +146,7 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
         if packet.flags & 16 or chance_one_in(&judge.chance, 2):
             peer.state = PEER_CLOSED
         return
-    if packet.header_bytes >= 32 and load_be32(tcp + (24 if packet.flags & 2 else 20)) == 0x0101080a:
+    if packet.header_bytes >= 32 and load_be32(tcp + (24 if packet.flags & 2 else 20)) & 0xffff == 0x080a:
         peer.ts_recent = load_be32(tcp + (28 if packet.flags & 2 else 24))
     if packet.flags & 2:
         peer_learn_syn(peer, packet)

@@ -93,6 +93,8 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance 
     memset(config, 0, sizeof(WorkerConfig))
     config.connections = shape.connections
     config.request_buffers = shape.request_buffers
+    config.flights = chance_between(chance, 1, 64)
+    config.newreno = chance_one_in(chance, 4)
     config.mtu = shape.mtu
     config.idle_ticks = chance_between(chance, 500, 60000)
     config.header_ticks = chance_between(chance, 200, 10000)
