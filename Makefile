@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz lint bench dist clean
+.PHONY: help setup demo test fuzz lint format bench dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,11 @@ fuzz: ## hostile frames and requests in a sanitizer build, from a new seed; MINU
 lint: ## ruff, mypy --strict, cython-lint
 	@config/setup.sh --test
 	@config/lint.sh
+
+format: ## put Python sources into the style that lint asks for
+	@config/setup.sh --test
+	@.venv/bin/python -m ruff check --quiet --fix .
+	@.venv/bin/python -m ruff format --quiet .
 
 bench: ## measure the engine on this machine
 	@config/setup.sh

@@ -85,6 +85,7 @@ def extension(name: str, source: str) -> Extension:
 DOORS = [
     extension("bypass._engine", "cython_ext/engine.pyx"),
     extension("bypass._bench", "cython_ext/bench.pyx"),
+    extension("bypass._probe", "cython_ext/probe.pyx"),
     extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
 ]
 FUZZ_DOORS = [extension("bypass._fuzz", "cython_ext/fuzz.pyx")]

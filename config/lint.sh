@@ -5,8 +5,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PWD/.venv/bin:$PATH"     # cython-lint calls pycodestyle by name
 
+PATH="$PWD/.venv/bin:$PATH" # cython-lint calls pycodestyle by name
+
 run() {
-    printf 'lint: %s\n' "$*" >&2
+    printf "lint: %s\n" "$1" >&2
     .venv/bin/python -m "$@"
 }
 

@@ -1,19 +1,25 @@
 """A door for measurements only: whole requests, and each layer alone, on the memory driver."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC
 
+from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
-from cython_ext.bench.client cimport Client, Crowd, crowd_close, crowd_get, crowd_open
-from cython_ext.content.store cimport Store, store_copy_body, store_find, store_open
+from cython_ext.bench.client cimport (
+    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_shuffle,
+)
+from cython_ext.bench.layers cimport (
+    SEGMENT_OCTETS, time_copy_body, time_driver, time_emit, time_net_input, time_request, time_select,
+    time_source, time_table,
+)
+from cython_ext.content.store cimport store_find
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.http.request cimport Request, request_parse
-from cython_ext.wire.checksum cimport sum_octets
-from cython_ext.worker.loop cimport clock_ns
-from cython_ext.worker.session cimport slot_bytes, Slot
+from cython_ext.net.input cimport Segment, net_input
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_PSH
+from cython_ext.worker.queue cimport Session, Slot, begin_response, session_start, slot_bytes, stage_response
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 
@@ -32,6 +38,7 @@ cdef class Bench:
         memset(&config, 0, sizeof(config))
         config.connections = connections + 64
         config.request_buffers = 4096
+        config.flights = 4096
         config.mtu = 1500
         config.idle_ticks = 1 << 20
         config.header_ticks = 1 << 20
@@ -41,9 +48,10 @@ cdef class Bench:
         self._image = image
         self._worker = <Worker *>calloc(1, sizeof(Worker))
         self._crowd.clients = <Client *>calloc(connections, sizeof(Client))
-        if self._worker == NULL or self._crowd.clients == NULL:
+        self._crowd.order = <uint32_t *>calloc(connections, sizeof(uint32_t))
+        if self._worker == NULL or self._crowd.clients == NULL or self._crowd.order == NULL:
             raise MemoryError("no memory for the benchmark")
-        if worker_init(self._worker, &config, &image[0], clock_ns(CLOCK_MONOTONIC)) != 0:
+        if worker_init(self._worker, &config, &image[0], 0) != 0:
             raise MemoryError("no memory for the engine")
         if memory_open(&self._memory, 16384, 16384, 2048) != 0:
             raise MemoryError("no memory for frames")
@@ -58,6 +66,7 @@ cdef class Bench:
         self._crowd.worker = self._worker
         self._crowd.memory = &self._memory
         self._crowd.count = connections
+        crowd_shuffle(&self._crowd, 1)
         memcpy(&self._crowd.server_address, b"\x0a\0\0\1", 4)
 
     def __dealloc__(self):
@@ -65,6 +74,7 @@ cdef class Bench:
             worker_release(self._worker)
         free(self._worker)
         free(self._crowd.clients)
+        free(self._crowd.order)
         memory_close(&self._memory)
 
     def _select(self, bytes path):
@@ -125,51 +135,58 @@ cdef class Bench:
         return (self._crowd.turns_ns - before) / done
 
     def _require(self, bint condition, message):
-        if not condition or self._crowd.refused:
-            raise RuntimeError(f"{message} (frames refused: {self._crowd.refused})")
+        if not condition or self._crowd.refused or self._crowd.repeated:
+            raise RuntimeError(
+                f"{message} (frames refused: {self._crowd.refused}, out of order: {self._crowd.repeated})"
+            )
 
+    def layers(self, bytes path, uint64_t rounds):
+        """Nanoseconds per call of each layer alone, on hot caches, by name; after open()."""
+        cdef uint8_t out[2048]
+        cdef Frame frame
+        cdef Segment segment
+        cdef Request request
+        cdef Session session
+        cdef Worker *worker = self._worker
+        cdef uint32_t number
+        cdef uint64_t ns[8]
+        self._select(path)
+        number = store_find(&worker.service.store, path, <uint32_t>len(path))
+        if worker.service.store.responses[number].body_bytes < 2 * SEGMENT_OCTETS:
+            raise ValueError(f"the body must have {2 * SEGMENT_OCTETS} octets at least")
+        memset(out, 1, sizeof(out))
+        with nogil:
+            frame.bytes = crowd_frame(
+                &self._crowd, 0, TCP_ACK | TCP_PSH, self._crowd.request, self._crowd.request_bytes, out
+            )
+            frame.data = out
+            ns[0] = time_net_input(&frame, &worker.local, worker.ports[0].mac, &worker.counters, rounds)
+            net_input(&frame, &worker.local, worker.ports[0].mac, False, &segment, &worker.counters)
+            ns[1] = time_table(&worker.table, &segment, rounds)
+            ns[2] = time_request(self._crowd.request, self._crowd.request_bytes, rounds)
+            request_parse(self._crowd.request, self._crowd.request_bytes, &request)
+            ns[3] = time_select(&worker.service.store, &request, worker.service.scratch, rounds)
+            session_start(&session)
+            begin_response(&worker.service, stage_response(&worker.service, &session, number, 0))
+            ns[4] = time_source(&worker.service, &session, SEGMENT_OCTETS, out, rounds)
+            ns[5] = time_copy_body(&worker.service.store, number, out, rounds)
+            ns[6] = time_emit(&worker.table.conns[0], &worker.local, worker.ports[0].mac, out, rounds)
+            ns[7] = time_driver(&self._memory, &self._driver, rounds)
+        return {
+            "net: frame to segment, checksum verified": ns[0] / rounds,
+            "tcp: keyed hash and table look-up": ns[1] / rounds,
+            "http: request parsed": ns[2] / rounds,
+            "http: path to response": ns[3] / rounds,
+            "worker: head, tail and body into a frame, 1448 octets": ns[4] / rounds,
+            "content: body octets with sum, 1448 octets": ns[5] / rounds,
+            "tcp: headers emitted": ns[6] / rounds,
+            "driver (memory): one frame out and back": ns[7] / rounds,
+        }
 
-def layers(const uint8_t[::1] image not None, bytes path, uint64_t rounds):
-    """Nanoseconds per call of each layer alone, on hot caches; a dictionary."""
-    cdef Store store
-    cdef Request request
-    cdef uint8_t out[2048]
-    cdef uint64_t i, _i, before, sink = 0
-    cdef uint32_t number
-    cdef bytes text = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\nUser-Agent: wrk\r\n\r\n"
-    cdef const uint8_t *octets = text
-    cdef const uint8_t *name = path
-    cdef uint32_t length = <uint32_t>len(text)
-    cdef uint32_t name_bytes = <uint32_t>len(path)
-    cdef dict result = {}
-    store_open(&store, &image[0])
-    number = store_find(&store, name, name_bytes)
-    if number == NIL or store.responses[number].body_bytes < 1460:
-        raise ValueError("the path must name a body of at least 1460 octets")
-    with nogil:
-        before = clock_ns(CLOCK_MONOTONIC)
-        for _i in range(rounds):
-            request_parse(octets, length, &request)
-            sink += request.target_bytes
-        before = clock_ns(CLOCK_MONOTONIC) - before
-    result["http request"] = before / rounds
-    with nogil:
-        before = clock_ns(CLOCK_MONOTONIC)
-        for _i in range(rounds):
-            sink += store_find(&store, name, name_bytes)
-        before = clock_ns(CLOCK_MONOTONIC) - before
-    result["content find"] = before / rounds
-    with nogil:
-        before = clock_ns(CLOCK_MONOTONIC)
-        for i in range(rounds):
-            sink += store_copy_body(&store, &store.responses[number], i & 7, 1448, out)
-        before = clock_ns(CLOCK_MONOTONIC) - before
-    result["content copy 1448 octets with sum"] = before / rounds
-    with nogil:
-        before = clock_ns(CLOCK_MONOTONIC)
-        for i in range(rounds):
-            sink += sum_octets(out + (i & 1), 1448)
-        before = clock_ns(CLOCK_MONOTONIC) - before
-    result["wire checksum of 1448 octets"] = before / rounds
-    result["sink"] = sink & 1
-    return result
+    @property
+    def frames_lost(self):
+        """Frames in no pool, ring or hand: 0."""
+        return (
+            <int64_t>self._driver.frames_total - self._driver.frames_accounted(self._driver.state)
+            - self._worker.ports[0].stash_count - self._worker.ports[0].tx_count
+        )

@@ -334,6 +334,14 @@ cdef class RingsProbe(Probe):
         free(self.socket.tx.slots)
         free(self.socket.completion.slots)
 
+    @property
+    def prefer_busy_poll(self):
+        return bool(self.socket.prefer_busy_poll)
+
+    @prefer_busy_poll.setter
+    def prefer_busy_poll(self, bint wanted):
+        self.socket.prefer_busy_poll = wanted
+
     def break_socket(self):
         """From here on every system call answers EBADF."""
         os.close(self.socket.fd)

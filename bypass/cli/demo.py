@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.resources import as_file, files
@@ -91,8 +92,9 @@ def run(options: ServeOptions, messages: Messages, *, once: bool) -> int:
 def invite(messages: Messages, pair: VethPair, urls: tuple[str, ...]) -> None:
     """How to try it by hand."""
     messages.say("try it from another terminal:")
+    become_root = "sudo " if shutil.which("sudo") else ""
     for url in urls:
-        messages.say(f"  sudo ip netns exec {pair.client.namespace} curl {url!r}".replace("'", '"'))
+        messages.say(f"  {become_root}ip netns exec {pair.client.namespace} curl '{url}'")
     messages.say("Ctrl-C ends it")
 
 

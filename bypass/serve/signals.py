@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a request that is looked at, so that no step is torn apart in its middle."""
+"""SIGTERM, SIGINT and SIGHUP as a request that is looked at, so that no step is torn apart in its middle."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequest:
-    """Counts SIGTERM and SIGINT while entered. Main thread only.
+    """Counts SIGTERM, SIGINT and SIGHUP while entered. Main thread only.
 
     The first one only asks: check() and wait() show it. A second one while nobody has come to look
     raises KeyboardInterrupt where it arrives; once attend() was called, it is `urgent` instead.

@@ -108,7 +108,7 @@ class VethPair:
     def run(
         self, command: Sequence[str], *, server: bool = False, **options: Any
     ) -> subprocess.CompletedProcess[str]:
-        """subprocess.run in the client's (or the server's) namespace: text, captured unless told so."""
+        """subprocess.run in the client's (or the server's) namespace: text, captured by default."""
         options = {"capture_output": True, "text": True, "check": False, **options}
         return subprocess.run(self.command(command, server=server), **options)
 

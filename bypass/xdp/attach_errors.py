@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 from bypass.errors import BypassError, PrivilegeError, UnavailableError
 from bypass.xdp import libbpf
@@ -42,6 +43,8 @@ def attach_error(error: LibbpfError, ifindex: int, ifname: str, mode: str) -> By
             why="this needs the capabilities CAP_BPF and CAP_NET_ADMIN",
             remedy="Run as root, or give the service both capabilities",
         )
+    if not _exists(ifindex):
+        code = errno.ENODEV  # the kernel says EINVAL
     why, remedy = _REFUSALS.get(code or 0, ("", ""))
     return UnavailableError(what, why=why, remedy=remedy)
 
@@ -87,6 +90,13 @@ def _conflict(what: str, ifindex: int, ifname: str) -> UnavailableError:
             f"'ip link set dev {ifname} xdp off' or 'xdpgeneric off' removes it"
         ),
     )
+
+
+def _exists(ifindex: int) -> bool:
+    try:
+        return bool(socket.if_indextoname(ifindex))
+    except OSError:
+        return False
 
 
 def _errno_name(error: OSError) -> str:

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// SPDX-License-Identifier: Apache-2.0
 /* The XDP program: TCP to one of our (address, port) pairs goes to the AF_XDP socket of the queue it
  * arrived on; every other packet goes to the kernel, as does ours where no socket listens.
  *
@@ -6,8 +6,7 @@
  * untagged or with one VLAN tag. Fragments, IPv6 extension headers and anything cut short are left to
  * the kernel, which can reassemble and answer them.
  *
- * Licence: this one file is offered under Apache-2.0 or GPL-2.0-only, at the taker's choice. The kernel
- * knows no licence string for that pair, so the object says "GPL", the part of it that the kernel asks for.
+ * It calls no helper that the kernel keeps for GPL programs, so its licence is that of the project.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -147,4 +146,4 @@ int bypass_redirect(struct xdp_md *context)
     return count(PASSED_OTHER, XDP_PASS);
 }
 
-char licence[] SEC("license") = "GPL";
+char licence[] SEC("license") = "Apache-2.0";

@@ -39,7 +39,7 @@ cdef inline uint64_t siphash(
 ) noexcept nogil:
     """SipHash-c-d of `count` words."""
     cdef SipState s
-    cdef int i, _round
+    cdef int i, _r
     cdef uint64_t last = (<uint64_t>(count * 8)) << 56
     s.v0 = key.k0 ^ 0x736f6d6570736575ULL
     s.v1 = key.k1 ^ 0x646f72616e646f6dULL
@@ -47,14 +47,14 @@ cdef inline uint64_t siphash(
     s.v3 = key.k1 ^ 0x7465646279746573ULL
     for i in range(count):
         s.v3 ^= words[i]
-        for _round in range(c_rounds):
+        for _r in range(c_rounds):
             sip_round(&s)
         s.v0 ^= words[i]
     s.v3 ^= last
-    for _round in range(c_rounds):
+    for _r in range(c_rounds):
         sip_round(&s)
     s.v0 ^= last
     s.v2 ^= 0xff
-    for _round in range(d_rounds):
+    for _r in range(d_rounds):
         sip_round(&s)
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3

@@ -29,6 +29,7 @@ cdef enum:
     ACK_EVERY = 2                   # segments
     SYN_OPTION_BYTES = 20
     SERVER_PORT = 80
+    TURN_NS = 5000
 
 cdef struct Client:
     uint32_t snd_nxt
@@ -42,15 +43,30 @@ cdef struct Crowd:
     Worker *worker
     MemoryDriver *memory
     Client *clients
+    uint32_t *order                 # a permutation: whose turn it is is not where it lies in memory
     uint32_t count
     uint32_t server_address         # as it lies in memory
     uint64_t turns_ns               # time spent in the worker
     uint64_t turns
     uint64_t segments               # received from the server
+    uint64_t repeated               # segments that were not the next ones expected
     uint64_t refused                # frames the memory driver had no room for
     const uint8_t *request
     uint32_t request_bytes
     uint32_t response_bytes         # whole response, head included
+
+
+cdef inline void crowd_shuffle(Crowd *crowd, uint64_t seed) noexcept nogil:
+    """Fisher and Yates, with a linear congruential generator."""
+    cdef uint32_t i, k, other
+    for i in range(crowd.count):
+        crowd.order[i] = i
+    for i in range(crowd.count):
+        seed = seed * 6364136223846793005ULL + 1442695040888963407ULL
+        k = i + <uint32_t>((seed >> 33) % (crowd.count - i))
+        other = crowd.order[k]
+        crowd.order[k] = crowd.order[i]
+        crowd.order[i] = other
 
 
 cdef inline uint32_t crowd_address(uint32_t number) noexcept nogil:
@@ -62,18 +78,17 @@ cdef inline uint16_t crowd_port(uint32_t number) noexcept nogil:
     return <uint16_t>(FIRST_PORT + number % PORTS_A_CLIENT)
 
 
-cdef inline void crowd_send(
-    Crowd *crowd, uint32_t number, uint8_t flags, const uint8_t *payload, uint32_t octets
+cdef inline uint32_t crowd_frame(
+    Crowd *crowd, uint32_t number, uint8_t flags, const uint8_t *payload, uint32_t octets, uint8_t *frame
 ) noexcept nogil:
-    """One segment of client `number` arrives at the server."""
+    """Writes a segment of client `number`; returns the frame's size."""
     cdef Client *client = &crowd.clients[number]
-    cdef uint8_t frame[2048]
     cdef uint8_t *tcp = frame + ETH_BYTES + IPV4_BYTES
     cdef uint32_t header = TCP_BYTES + (SYN_OPTION_BYTES if flags & TCP_SYN else TCP_TIMESTAMP_BYTES)
     cdef uint32_t address = crowd_address(number)
     cdef uint64_t total
     ethernet_emit(frame, <const uint8_t *>b"\x02\0\0\0\0\1", <const uint8_t *>b"\x02\0\0\0\0\2", ETHERTYPE_IPV4, 0, 0)
-    ipv4_emit(frame + ETH_BYTES, address, crowd.server_address, header + octets)
+    ipv4_emit(frame + ETH_BYTES, address, crowd.server_address, header + octets, 0)
     if flags & TCP_SYN:
         store_u32(tcp + 20, swap_be32(0x020405b4))      # MSS 1460
         tcp_emit_timestamps(tcp + 24, 1, 0)
@@ -86,16 +101,27 @@ cdef inline void crowd_send(
     tcp_store_checksum(
         tcp, sum_fold(total + swap_be16(IP_PROTOCOL_TCP) + swap_be16(<uint16_t>(header + octets)))
     )
+    return ETH_BYTES + IPV4_BYTES + header + octets
+
+
+cdef inline void crowd_send(
+    Crowd *crowd, uint32_t number, uint8_t flags, const uint8_t *payload, uint32_t octets
+) noexcept nogil:
+    """One segment of client `number` arrives at the server."""
+    cdef Client *client = &crowd.clients[number]
+    cdef uint8_t frame[2048]
+    cdef uint32_t size = crowd_frame(crowd, number, flags, payload, octets, frame)
     client.snd_nxt += octets + (1 if flags & TCP_SYN else 0) + (1 if flags & TCP_FIN else 0)
     client.unacked = 0
-    if not memory_inject(crowd.memory, frame, ETH_BYTES + IPV4_BYTES + header + octets):
+    if not memory_inject(crowd.memory, frame, size):
         crowd.refused += 1
 
 
 cdef inline void crowd_turn(Crowd *crowd) noexcept nogil:
-    """One turn of the worker, timed."""
+    """One turn of the worker, timed. The worker's own clock moves by a fixed step, so that no timer
+    falls due because the clients, or the machine, took long."""
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    worker_turn(crowd.worker, before)
+    worker_turn(crowd.worker, crowd.turns * TURN_NS)
     crowd.turns_ns += clock_ns(CLOCK_MONOTONIC) - before
     crowd.turns += 1
 
@@ -112,6 +138,9 @@ cdef inline void crowd_take(Crowd *crowd, const Frame *frame) noexcept nogil:
     cdef uint32_t octets = load_be16(ip + 2) - IPV4_BYTES - header
     cdef uint8_t flags = tcp[13]
     crowd.segments += 1
+    if octets and load_be32(tcp + 4) != client.rcv_nxt:
+        crowd.repeated += 1
+        return
     if flags & TCP_SYN:
         client.rcv_nxt = load_be32(tcp + 4) + 1
         client.ts_recent = load_be32(tcp + 28)
@@ -155,7 +184,7 @@ cdef inline bint crowd_run(Crowd *crowd, uint32_t first, uint32_t many, uint32_t
         crowd_collect(crowd)
         waiting = False
         for i in range(first, first + many):
-            if crowd.clients[i].left:
+            if crowd.clients[crowd.order[i]].left:
                 waiting = True
                 break
         if not waiting:
@@ -166,16 +195,18 @@ cdef inline bint crowd_run(Crowd *crowd, uint32_t first, uint32_t many, uint32_t
 cdef inline void crowd_open(Crowd *crowd, uint32_t first, uint32_t many) noexcept nogil:
     """Three-way handshake of a batch."""
     cdef uint32_t i
+    cdef Client *client
     for i in range(first, first + many):
-        crowd.clients[i].snd_nxt = i * 7919
-        crowd.clients[i].rcv_nxt = 0
-        crowd.clients[i].left = 0
-        crowd.clients[i].fin = False
-        crowd_send(crowd, i, TCP_SYN, NULL, 0)
+        client = &crowd.clients[crowd.order[i]]
+        client.snd_nxt = i * 7919
+        client.rcv_nxt = 0
+        client.left = 0
+        client.fin = False
+        crowd_send(crowd, crowd.order[i], TCP_SYN, NULL, 0)
     crowd_turn(crowd)
     crowd_collect(crowd)
     for i in range(first, first + many):
-        crowd_send(crowd, i, TCP_ACK, NULL, 0)
+        crowd_send(crowd, crowd.order[i], TCP_ACK, NULL, 0)
     crowd_turn(crowd)
 
 
@@ -183,8 +214,8 @@ cdef inline bint crowd_get(Crowd *crowd, uint32_t first, uint32_t many) noexcept
     """One request each; the previous response is acknowledged with it."""
     cdef uint32_t i
     for i in range(first, first + many):
-        crowd.clients[i].left = crowd.response_bytes
-        crowd_send(crowd, i, TCP_ACK | TCP_PSH, crowd.request, crowd.request_bytes)
+        crowd.clients[crowd.order[i]].left = crowd.response_bytes
+        crowd_send(crowd, crowd.order[i], TCP_ACK | TCP_PSH, crowd.request, crowd.request_bytes)
     return crowd_run(crowd, first, many, 100000)
 
 
@@ -192,10 +223,10 @@ cdef inline void crowd_close(Crowd *crowd, uint32_t first, uint32_t many) noexce
     """The clients close first; the server's FIN is acknowledged."""
     cdef uint32_t i
     for i in range(first, first + many):
-        crowd_send(crowd, i, TCP_ACK | TCP_FIN, NULL, 0)
+        crowd_send(crowd, crowd.order[i], TCP_ACK | TCP_FIN, NULL, 0)
     crowd_turn(crowd)
     crowd_collect(crowd)
     for i in range(first, first + many):
-        crowd_send(crowd, i, TCP_ACK, NULL, 0)
+        crowd_send(crowd, crowd.order[i], TCP_ACK, NULL, 0)
     crowd_turn(crowd)
     crowd_collect(crowd)

@@ -262,10 +262,10 @@ cdef inline void af_xdp_close(AfXdp *socket) noexcept nogil:
 
     Harmless on a closed socket. Frames still held by the caller are invalid afterwards.
     """
-    cdef int _attempt
+    cdef int _round
     if socket.fd < 0:
         return
-    for _attempt in range(AF_XDP_DRAIN_ROUNDS):
+    for _round in range(AF_XDP_DRAIN_ROUNDS):
         if af_xdp_wakeup(socket) != 0 or socket.outstanding == 0:
             break
         usleep(AF_XDP_DRAIN_US)

@@ -222,10 +222,10 @@ cdef inline int32_t _kick_tx(AfXdp *socket) noexcept nogil:
     """sendto() until the kernel has taken every descriptor, makes no progress, or needs no call."""
     cdef uint32_t pending = ring_unread(&socket.tx)
     cdef uint32_t before
-    cdef int error, _attempt
+    cdef int error, _call
     if pending == 0 and not (socket.zero_copy and socket.outstanding != 0):
         return 0
-    for _attempt in range(AF_XDP_WAKEUP_CALLS):
+    for _call in range(AF_XDP_WAKEUP_CALLS):
         if not ring_needs_wakeup(&socket.tx):
             return 0
         socket.stats.wakeup_calls += 1

@@ -47,7 +47,7 @@ cdef struct MemoryDriver:
     FrameQueue tx           # submitted, not yet collected
     uint32_t tx_visible     # of those, how many a wakeup has released
     uint32_t on_wire        # collected, not yet completed
-    uint64_t inject_refused  # no free RX frame, or a frame too large or empty
+    uint64_t inject_refused     # no free RX frame, or a frame too large or empty
     DriverStats stats
 
 

@@ -11,6 +11,7 @@ cdef enum BodyState:
     BODY_LENGTH                 # `left` octets to go
     BODY_CHUNK_SIZE_FIRST       # first digit of a chunk-size
     BODY_CHUNK_SIZE
+    BODY_CHUNK_SPACE            # before an extension's semicolon
     BODY_CHUNK_EXTENSION
     BODY_CHUNK_SIZE_LF
     BODY_CHUNK_DATA             # `left` octets to go
@@ -85,23 +86,25 @@ cdef inline void chunk_size_step(Body *body, uint8_t octet) noexcept nogil:
         if body.total > BODY_BYTES_MOST:
             body.state = BODY_TOO_LARGE
         return
-    if body.state != BODY_CHUNK_EXTENSION and digit >= 0:
+    if body.state <= BODY_CHUNK_SIZE and digit >= 0:
         body.left = body.left * 16 + <uint32_t>digit
         body.total += 1                 # so that endless zeros end
         body.state = BODY_CHUNK_SIZE if max(body.left, body.total) <= BODY_BYTES_MOST else BODY_TOO_LARGE
         return
     if body.state == BODY_CHUNK_SIZE_FIRST:
         body.state = BODY_BAD
-    elif octet == 13:
+    elif octet == 13 and body.state != BODY_CHUNK_SPACE:
         body.state = BODY_CHUNK_SIZE_LF
-    elif octet == 59 or octet == 32 or octet == 9 or body.state == BODY_CHUNK_EXTENSION:
-        extension_step(body, octet)
     else:
-        body.state = BODY_BAD
+        extension_step(body, octet)
 
 
 cdef inline void extension_step(Body *body, uint8_t octet) noexcept nogil:
-    body.state = BODY_CHUNK_EXTENSION if is_value_octet(octet) else BODY_BAD
+    """*( BWS ";" ... ): any text behind the first semicolon."""
+    if body.state == BODY_CHUNK_EXTENSION or octet == 59:
+        body.state = BODY_CHUNK_EXTENSION if is_value_octet(octet) else BODY_BAD
+    else:
+        body.state = BODY_CHUNK_SPACE if octet == 32 or octet == 9 else BODY_BAD
     body.total += 1                     # so that endless extensions end
     if body.total > BODY_BYTES_MOST:
         body.state = BODY_TOO_LARGE

@@ -92,12 +92,32 @@ cdef inline bint list_has_token(
 
 
 cdef inline bint host_is_sound(const uint8_t *value, uint32_t octets) noexcept nogil:
-    """uri-host [":" port] by its octets (RFC 9112 3.2); may be empty."""
-    cdef uint32_t i
-    for i in range(octets):
-        if not octet_class[value[i]] & OCTET_HOST:
+    """uri-host [":" port] (RFC 9110 7.2, RFC 3986 3.2.2) by its octets and delimiters; may be empty."""
+    cdef uint32_t i = 0
+    cdef bint literal = octets != 0 and value[0] == 91
+    while i < octets and octet_class[value[i]] & OCTET_HOST and value[i] != 93:
+        if (value[i] == 58 and not literal) or (value[i] == 91 and i):
+            break
+        i += 1
+    if literal:
+        if i == octets or value[i] != 93:
             return False
-    return True
+        i += 1
+    if i < octets and value[i] == 58:
+        i += 1
+        while i < octets and 48 <= value[i] <= 57:
+            i += 1
+    return i == octets
+
+
+cdef inline bint coding_is_framed(const uint8_t *value, uint32_t octets) noexcept nogil:
+    """The list of transfer codings names `chunked` once, as its last (RFC 9112 6.3)."""
+    cdef uint32_t start = octets
+    while start and value[start - 1] != 44:
+        start -= 1
+    if list_has_token(value, start, b"chunked", 7):
+        return False
+    return list_has_token(value + start, octets - start, b"chunked", 7)
 
 
 cdef inline bint parse_length(const uint8_t *value, uint32_t octets, uint64_t *length) noexcept nogil:

@@ -10,8 +10,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr
 
 from cython_ext.http.field cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_TRANSFER_ENCODING, field_name,
-    host_is_sound, is_target_octet, is_token_octet, is_value_octet, list_has_token, parse_length, same_word,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_TRANSFER_ENCODING,
+    coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet, is_value_octet,
+    list_has_token, parse_length, same_word,
 )
 
 cdef enum:
@@ -35,9 +36,9 @@ cdef enum Method:
 cdef struct Request:
     const uint8_t *target
     uint32_t target_bytes
-    uint32_t head_bytes             # from the start to behind the empty line
+    uint32_t head_bytes             # from the start to behind the empty line that ends the head
     uint16_t status                 # of the error response, with REQUEST_BAD
-    uint8_t method
+    uint8_t method                  # with REQUEST_BAD: as far as it was read
     uint8_t minor                   # of the version: 0 or 1
     bint close                      # the peer wants no further request
     bint keep_alive                 # said explicitly; matters to HTTP/1.0
@@ -60,21 +61,24 @@ cdef inline RequestVerdict request_bad(Request *request, uint16_t status) noexce
 
 
 cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, Request *request) noexcept nogil:
-    """Judges the message that begins at `data`."""
+    """Judges the message that begins at `data`, empty lines before it included. No more than
+    HEAD_BYTES_MOST of it are looked at: the verdict does not depend on how many came at once."""
+    cdef uint32_t skipped = empty_lines(data, octets)
     cdef uint32_t i = 0
     cdef HeadSeen seen
     cdef RequestVerdict verdict
-    while i + 2 <= octets and data[i] == 13 and data[i + 1] == 10 and i < 8:
-        i += 2                      # RFC 9112 2.2: empty lines before the request line, a few
-    if i < 8 and i + 1 == octets and data[i] == 13:
-        return REQUEST_NEED_MORE
+    data += skipped
+    octets = min(octets - skipped, <uint32_t>HEAD_BYTES_MOST)
     request.status = 0
+    request.method = METHOD_UNKNOWN
     request.close = False
     request.keep_alive = False
     request.chunked = False
     request.expects_continue = False
     request.expects_other = False
     request.content_length = 0
+    if octets == 1 and data[0] == 13:
+        return REQUEST_NEED_MORE
     verdict = parse_request_line(data, octets, &i, request)
     if verdict != REQUEST_DONE:
         return verdict
@@ -95,8 +99,16 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
         return too_long_or_more(octets, request)
     if data[i + 1] != 10:
         return request_bad(request, 400)
-    request.head_bytes = i + 2
+    request.head_bytes = skipped + i + 2
     return judge_framing(request, &seen)
+
+
+cdef inline uint32_t empty_lines(const uint8_t *data, uint32_t octets) noexcept nogil:
+    """Octets of empty lines before a request line, which are ignored (RFC 9112 2.2)."""
+    cdef uint32_t i = 0
+    while i + 2 <= octets and data[i] == 13 and data[i + 1] == 10:
+        i += 2
+    return i
 
 
 cdef inline RequestVerdict too_long_or_more(uint32_t octets, Request *request) noexcept nogil:
@@ -200,8 +212,6 @@ cdef inline RequestVerdict parse_field(
     if data[end] != 13 or data[end + 1] != 10:
         return request_bad(request, 400)
     position[0] = end + 2
-    if position[0] > HEAD_BYTES_MOST:
-        return request_bad(request, 431)
     seen.fields += 1
     if seen.fields > FIELDS_MOST:
         return request_bad(request, 431)
@@ -228,10 +238,10 @@ cdef inline RequestVerdict take_field(
         return take_length(value, value_bytes, request)
     elif which == FIELD_TRANSFER_ENCODING:
         seen.codings += 1
-        if list_has_token(value, value_bytes, b"chunked", 7) and value_bytes == 7:
-            request.chunked = True
-        else:
-            seen.coding_unknown = True
+        if not coding_is_framed(value, value_bytes):
+            return request_bad(request, 400)
+        request.chunked = True
+        seen.coding_unknown = value_bytes != 7
     elif which == FIELD_EXPECT:
         if list_has_token(value, value_bytes, b"100-continue", 12):
             request.expects_continue = True
@@ -253,8 +263,6 @@ cdef inline RequestVerdict take_length(
 
 cdef inline RequestVerdict judge_framing(Request *request, const HeadSeen *seen) noexcept nogil:
     """RFC 9112 3.2 (Host) and 6.3 (message body length); sizes last."""
-    if request.head_bytes > HEAD_BYTES_MOST:
-        return request_bad(request, 431)
     if seen.hosts > 1 or (seen.hosts == 0 and request.minor == 1):
         return request_bad(request, 400)
     if seen.lengths > 1 or seen.codings > 1 or (seen.lengths and seen.codings):
@@ -283,7 +291,7 @@ cdef inline uint32_t head_scan(const uint8_t *data, uint32_t octets, uint32_t sc
         i = <uint32_t>(line - data)
         if i < 1 or data[i - 1] != 13:
             return i                                # bare LF: the parser refuses it
-        if i >= 3 and data[i - 2] == 10 and data[i - 3] == 13:
-            return i
+        if i == 1 or (i >= 3 and data[i - 2] == 10 and data[i - 3] == 13):
+            return i                                # also an empty line before the request
         i += 1
     return octets

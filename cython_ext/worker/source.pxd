@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from cython_ext.content.store cimport image_response, store_copy_body
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
-from cython_ext.worker.session cimport (
+from cython_ext.worker.queue cimport (
     SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, Service, Session, Slot, session_slot, slot_bytes, tail_bytes,
 )
 

@@ -67,9 +67,7 @@ def test_a_burst_gives_no_more_frames_than_asked_for(driver: RingsProbe) -> None
     assert [len(driver.rx_burst(most)) for most in (1, 2, 64)] == [1, 2, 1]
 
 
-def test_an_empty_ring_is_kicked_only_where_the_kernel_asks(
-    driver: RingsProbe, ends: tuple[socket.socket, socket.socket]
-) -> None:
+def test_an_empty_ring_is_kicked_only_where_the_kernel_asks(driver: RingsProbe) -> None:
     driver.rx_burst()
     assert driver.stats["rx_kicks"] == 0
     driver.kernel_flags(fill=True, tx=False)
@@ -125,9 +123,7 @@ def test_a_fresh_frame_starts_where_a_received_one_does(driver: RingsProbe) -> N
     assert driver.capacity == FRAME_BYTES - 256
 
 
-def test_a_full_socket_buffer_means_later_and_not_dead(
-    ends: tuple[socket.socket, socket.socket], driver: RingsProbe
-) -> None:
+def test_a_full_socket_buffer_means_later_and_not_dead(driver: RingsProbe) -> None:
     driver.kernel_flags(fill=False, tx=True)
     (index,) = driver.alloc(1)
     driver.write(index, b"x" * 60)
@@ -146,3 +142,28 @@ def test_a_dead_socket_is_reported(driver: RingsProbe) -> None:
     driver.break_socket()
     assert driver.wakeup() < 0
     assert driver.stats["wakeup_failed"] == 1
+
+
+def test_preferred_busy_polling_is_given_up_when_nothing_completes(driver: RingsProbe) -> None:
+    driver.prefer_busy_poll = True
+    (index,) = driver.alloc(1)
+    driver.write(index, b"x" * 60)
+    assert driver.submit([index]) == 1
+    for _ in range(4095):
+        assert driver.wakeup() == 0
+    assert driver.prefer_busy_poll
+    assert driver.wakeup() == 0
+    assert not driver.prefer_busy_poll
+
+
+def test_preferred_busy_polling_stays_while_frames_complete(driver: RingsProbe) -> None:
+    driver.prefer_busy_poll = True
+    for _ in range(3):
+        (index,) = driver.alloc(1)
+        driver.write(index, b"x" * 60)
+        assert driver.submit([index]) == 1
+        for _ in range(4000):
+            assert driver.wakeup() == 0
+        driver.kernel_complete(driver.kernel_take_tx()[0])
+        assert driver.wakeup() == 0
+    assert driver.prefer_busy_poll

@@ -37,7 +37,7 @@ def _run(folder: Path, statement: str, *flags: str) -> subprocess.CompletedProce
     ("statement", "message"),
     [
         (
-            "ownership_move(owners, 1, OWNER_APP, OWNER_FREE); " * 2,
+            "ownership_move(owners, 1, OWNER_APP, OWNER_FREE);" * 2,
             "frame 1 cannot become FREE: it is FREE",
         ),
         ("ownership_move(owners, 1, OWNER_TX, OWNER_FREE);", "frame 1 cannot become FREE: it is APP"),

@@ -49,7 +49,7 @@ def test_a_site_of_ones_own_without_front_page_is_proved_too(tmp_path: Path) -> 
     assert said.count("a%20page.bin") == 2
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
 def test_a_stopped_demo_leaves_nothing(number: int, code: int) -> None:
     process = start()
     assert process.stdout is not None

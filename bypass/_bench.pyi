@@ -1,0 +1,18 @@
+"""Typed face of the extension `bypass._bench` (built from cython_ext/bench.pyx): measurements only."""
+
+from typing_extensions import Buffer
+
+class Bench:
+    """An engine on a memory driver and `connections` clients; only the engine's turns are timed."""
+
+    def __init__(self, image: Buffer, connections: int) -> None: ...
+    def open(self) -> float:
+        """Opens all connections; nanoseconds of the engine per connection."""
+    def get(self, path: bytes, requests: int) -> float:
+        """Keep-alive GETs over the open connections in turn; nanoseconds of the engine per GET."""
+    def cycle(self, path: bytes, cycles: int) -> float:
+        """Open, GET, close with fresh connections; nanoseconds of the engine per cycle."""
+    def layers(self, path: bytes, rounds: int) -> dict[str, float]:
+        """Nanoseconds per call of each layer alone; after open()."""
+    @property
+    def frames_lost(self) -> int: ...

@@ -1,0 +1,143 @@
+"""`bypass bench engine`: what the engine costs, without NIC, kernel and clients.
+
+The memory driver stands in for the NIC; clients at C speed stand in for the network, and their
+time does not count. Figures are medians over the runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import median
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bypass._bench import Bench
+from bypass.bench.sample import SIZES_BYTES, file_name, sample_site
+from bypass.cli.console import print_facts
+from bypass.cli.lazy import ExamplesCommand
+from bypass.site.image import open_image
+from bypass.site.output import compile_to_memfd
+
+CONNECTIONS = (1, 64, 100_000)
+_BUDGET_BYTES = 300_000_000  # of bodies per measurement: bounds how long one takes
+_REQUESTS_MOST = 200_000
+_CYCLES = 50_000
+_LAYER_ROUNDS = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Medians in nanoseconds. get_ns by (connections, label of the size)."""
+
+    get_ns: dict[tuple[int, str], float]
+    cycle_ns: float
+    layer_ns: dict[str, float]
+
+
+def measure(runs: int, progress: Callable[[str], None]) -> Result:
+    """Runs everything `runs` times; a frame lost or a response missing raises RuntimeError."""
+    with sample_site() as root:
+        descriptor, _ = compile_to_memfd(root)
+        try:
+            with closing(open_image(descriptor)) as image:
+                return _measure_image(image.buffer, runs, progress)
+        finally:
+            os.close(descriptor)
+
+
+def _measure_image(image: memoryview, runs: int, progress: Callable[[str], None]) -> Result:
+    get_ns: dict[tuple[int, str], float] = {}
+    for connections in CONNECTIONS:
+        bench = Bench(image, connections)
+        bench.open()
+        for label, size_bytes in SIZES_BYTES.items():
+            progress(f"{label}, {connections} connections")
+            path = b"/" + file_name(label).encode()
+            requests = min(_REQUESTS_MOST, max(_BUDGET_BYTES // size_bytes, 64))
+            bench.get(path, requests)
+            get_ns[connections, label] = median(bench.get(path, requests) for _ in range(runs))
+        if bench.frames_lost:
+            raise RuntimeError(f"{bench.frames_lost} frames lost")
+    progress("open, request, close")
+    bench = Bench(image, 64)
+    one_kb = b"/" + file_name("1 KB").encode()
+    bench.cycle(one_kb, _CYCLES)
+    cycle_ns = median(bench.cycle(one_kb, _CYCLES) for _ in range(runs))
+    progress("each layer")
+    bench.open()
+    ten_kb = b"/" + file_name("10 KB").encode()
+    samples = [bench.layers(ten_kb, _LAYER_ROUNDS) for _ in range(runs)]
+    layer_ns = {name: median(sample[name] for sample in samples) for name in samples[0]}
+    return Result(get_ns, cycle_ns, layer_ns)
+
+
+def gbit_per_s(size_bytes: int, ns: float) -> float:
+    """Body octets alone."""
+    return 8 * size_bytes / ns
+
+
+@click.command(
+    cls=ExamplesCommand,
+    examples=("bypass bench engine", "bypass bench engine --runs 5 --json"),
+    help="Nanoseconds of the engine alone per request, and of each layer, on the memory driver.",
+)
+@click.option(
+    "--runs", type=click.IntRange(1, 100), default=3, show_default=True, help="Medians over so many."
+)
+@click.option("--cpu", type=click.IntRange(min=0), help="Run on this CPU only.")
+@click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
+def engine(runs: int, cpu: int | None, as_json: bool) -> None:
+    console = Console(stderr=True, highlight=False)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    with console.status("measuring"):
+        result = measure(runs, lambda step: None if as_json else console.print(f"  {step}", style="dim"))
+    if as_json:
+        print_facts(facts(result, runs))
+    else:
+        print_tables(result)
+
+
+def facts(result: Result, runs: int) -> dict[str, object]:
+    return {
+        "runs": runs,
+        "get": [
+            {
+                "connections": connections,
+                "body_bytes": SIZES_BYTES[label],
+                "ns": round(ns, 1),
+                "gbit_per_s": round(gbit_per_s(SIZES_BYTES[label], ns), 2),
+            }
+            for (connections, label), ns in result.get_ns.items()
+        ],
+        "open_get_close_ns": round(result.cycle_ns, 1),
+        "layers_ns": {name: round(ns, 1) for name, ns in result.layer_ns.items()},
+    }
+
+
+def print_tables(result: Result) -> None:
+    out = Console(highlight=False)
+    table = Table(title="Keep-alive GET, engine alone", title_justify="left")
+    table.add_column("body")
+    for connections in CONNECTIONS:
+        table.add_column(f"{connections:,} connection{'s' if connections > 1 else ''}", justify="right")
+    for label, size_bytes in SIZES_BYTES.items():
+        cells = []
+        for connections in CONNECTIONS:
+            ns = result.get_ns[connections, label]
+            rate = f"  {gbit_per_s(size_bytes, ns):.0f} Gbit/s" if size_bytes >= 1_000_000 else ""
+            cells.append(f"{ns:,.0f} ns{rate}")
+        table.add_row(label, *cells)
+    out.print(table)
+    out.print(f"open, GET 1 KB, close: {result.cycle_ns:,.0f} ns")
+    layers = Table(title="Each layer alone, hot caches", title_justify="left")
+    layers.add_column("layer")
+    layers.add_column("per call", justify="right")
+    for name, ns in result.layer_ns.items():
+        layers.add_row(name, f"{ns:.1f} ns")
+    out.print(layers)
