@@ -24,6 +24,7 @@ cdef struct Judge:
     Peer *peers
     uint32_t peer_count
     uint32_t mtu
+    bint faithful                   # what arrives is what was injected: no source but those is answered
     bint in_order                   # nothing sent comes late or twice: windows can be judged
     uint8_t *known                  # KNOWN_BITS bits: sources of injected frames, by hash
     uint64_t judged
@@ -100,7 +101,10 @@ cdef inline void judge_sent(Judge *judge, const uint8_t *frame, uint32_t octets)
     judge_headers(judge, frame, octets, &packet)
     judge_flags(&packet)
     bit = known_bit(packet.destination, packet.address_bytes, packet.destination_port)
-    fuzz_require(judge.known[bit >> 3] >> (bit & 7) & 1, b"an answer goes to who asked", packet.destination_port, 0)
+    fuzz_require(
+        judge.known[bit >> 3] >> (bit & 7) & 1 or not judge.faithful, b"an answer goes to who asked",
+        packet.destination_port, 0,
+    )
     judge.judged += 1
     judge.payload_octets += packet.payload_bytes
     peer = judge_peer(
@@ -156,7 +160,7 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
-        if packet.seq - peer.ack_seen > NEAR:
+        if packet.seq - peer.ack_seen > NEAR and peer.ack_seen - packet.seq > NEAR:
             peer.ack_seen = packet.seq
         peer.timestamps = packet.header_bytes >= 32
     if packet.payload_bytes or peer.acked != packet.ack:

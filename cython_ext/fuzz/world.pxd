@@ -138,6 +138,7 @@ cdef inline World *world_open(uint64_t seed, const uint8_t *image, const Corpus 
     world.judge.peer_count = world.shape.peers
     world.judge.mtu = world.shape.mtu
     world.judge.chance.state = chance_next(&world.chance)
+    world.judge.faithful = not world.shape.faults
     world.judge.in_order = not world.shape.faults and world.shape.ports == 1
     for i in range(world.shape.peers):
         peer_start(&world.judge.peers[i], i, &world.chance, corpus.entries)
