@@ -41,7 +41,7 @@ cdef inline uint32_t take_ack(
         update_scoreboard(conn, flight, segment, progress, low_us(now_ns))
     if progress:
         happened = take_new_ack(conn, flight, segment.tcp.ack, now_ns, events)
-    update_window(conn, segment)
+    update_window(conn, segment, progress)
     if flight != NULL:
         recover_flight(conn, flight, segment, progress, now_ns, counters)
     elif not progress and is_duplicate(conn, segment, window_before):
@@ -63,11 +63,12 @@ cdef inline void update_scoreboard(
     flight_count(flight)
 
 
-cdef inline void update_window(TcpConn *conn, const Segment *segment) noexcept nogil:
-    """SND.WND from the newest segment only (RFC 9293 3.10.7.4, SND.WL1 and SND.WL2)."""
+cdef inline void update_window(TcpConn *conn, const Segment *segment, bint progress) noexcept nogil:
+    """SND.WND from the newest segment only (RFC 9293 3.10.7.4, SND.WL1 and SND.WL2). One that moves
+    SND.UNA is newer whatever its number: else the old window would count from the new SND.UNA."""
     if not seq_le(conn.snd_una, segment.tcp.ack):
         return
-    if seq_lt(conn.snd_wl1, segment.tcp.seq) or (
+    if progress or seq_lt(conn.snd_wl1, segment.tcp.seq) or (
         conn.snd_wl1 == segment.tcp.seq and seq_le(conn.snd_wl2, segment.tcp.ack)
     ):
         conn.snd_wnd = <uint32_t>segment.tcp.window << conn.snd_scale

@@ -17,6 +17,8 @@ PORT = 80
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 MODULUS = 1 << 32
+ECT = 2
+"""RFC 3168 code point of a packet whose sender listens to marks."""
 
 
 def flag_bits(flags: str) -> int:
@@ -46,6 +48,7 @@ class Options:
     scale: int | None = None
     sack_permitted: bool = False
     timestamps: tuple[int, int] | None = None
+    sack: tuple[tuple[int, int], ...] = ()
     raw: bytes = b""
 
     def encode(self) -> bytes:
@@ -58,6 +61,9 @@ class Options:
             out += struct.pack("!BBBBII", 1, 1, 8, 10, *(part % MODULUS for part in self.timestamps))
         if self.scale is not None:
             out += bytes([3, 3, self.scale])
+        if self.sack:
+            out += struct.pack("!BBBB", 1, 1, 5, 2 + 8 * len(self.sack))
+            out += b"".join(struct.pack("!II", start % MODULUS, end % MODULUS) for start, end in self.sack)
         return out + b"\1" * (-len(out) % 4)
 
 
@@ -186,7 +192,7 @@ def parse(frame: bytes) -> Segment:
 
 def _parse_ipv4(frame: bytes, at: int) -> tuple[bytes, bytes, int]:
     first, tos, total, _, fragment, ttl, protocol = struct.unpack_from("!BBHHHBB", frame, at)
-    assert first == 0x45 and tos in (0, 2), "not ECN-capable, or ECT(0): RFC 3168 5"
+    assert first == 0x45 and tos in (0, ECT)
     assert total == len(frame) - at, f"total length {total}, frame holds {len(frame) - at}"
     assert fragment == 0x4000 and ttl == 64 and protocol == 6
     assert internet_sum(frame[at : at + 20]) == 0, "IPv4 header checksum"
@@ -195,7 +201,7 @@ def _parse_ipv4(frame: bytes, at: int) -> tuple[bytes, bytes, int]:
 
 def _parse_ipv6(frame: bytes, at: int) -> tuple[bytes, bytes, int]:
     first, octets, protocol, hops = struct.unpack_from("!IHBB", frame, at)
-    assert first in (0x60000000, 0x60200000) and protocol == 6 and hops == 64
+    assert first in (0x60000000, 0x60000000 | ECT << 20) and protocol == 6 and hops == 64
     assert octets == len(frame) - at - 40, f"payload length {octets}, frame holds {len(frame) - at - 40}"
     return frame[at + 8 : at + 24], frame[at + 24 : at + 40], at + 40
 

@@ -39,10 +39,14 @@ class Host:
         tx_frames: int = 1024,
         frame_bytes: int = 2048,
         wall_offset_ns: int = WALL_OFFSET,
-        congestion: str = "cubic",
-        **options: int,
+        **options: int | str,
     ) -> None:
-        options = {"connections": 64, "request_buffers": 16, **options}
+        settings: dict[str, int | str] = {
+            "connections": 64,
+            "request_buffers": 16,
+            "flight_blocks": 16,
+            **options,
+        }
         self.now = now_ns
         self.wall_offset_ns = wall_offset_ns
         self.engine = Engine(
@@ -52,8 +56,7 @@ class Host:
             secret=secret,
             now_ns=now_ns,
             wall_offset_ns=wall_offset_ns,
-            congestion=congestion,
-            **options,
+            **settings,
         )
         self.drivers = [
             self.engine.add_memory(

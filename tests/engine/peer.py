@@ -60,6 +60,7 @@ class Peer:
         tag: tuple[int, int] | None = None,
         address: bytes | None = None,
         timestamps: bool = False,
+        sack: bool = False,
         scale: int | None = None,
         mss: int | None = 1460,
         window: int = 65535,
@@ -70,6 +71,7 @@ class Peer:
         self.port = port
         self.link = Link(CLIENT_MAC, SERVER_MAC, address or CLIENT[version], SERVER[version], tag)
         self.timestamps = timestamps
+        self.sack = sack
         self.scale = scale
         self.mss = mss
         self.window = window
@@ -146,7 +148,7 @@ class Peer:
     def _options(self, flags: str) -> Options:
         stamp = (self.clock, self.ts_recent) if self.timestamps else None
         if "S" in flags:
-            return Options(mss=self.mss, scale=self.scale, timestamps=stamp)
+            return Options(mss=self.mss, scale=self.scale, sack_permitted=self.sack, timestamps=stamp)
         return Options(timestamps=stamp)
 
     # ---- what we get ----

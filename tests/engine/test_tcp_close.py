@@ -103,6 +103,20 @@ def test_a_client_that_closes_within_a_request_gets_a_fin_and_its_buffer_is_free
     assert host.count("no_request_buffer") == 0
 
 
+def test_a_fin_behind_octets_that_found_no_buffer_is_not_taken(make_host: MakeHost) -> None:
+    host = make_host(request_buffers=1)
+    holder = Peer(host, port=2).connect()
+    holder.send("A", b"GET /b1 HT")
+    peer = Peer(host).connect()
+    peer.send("FA", b"GET /b1")
+    host.settle()
+    peer.expect(seg("A", ack=1))
+    holder.send("R")
+    peer.send("FPA", get_request("/b1"), seq=1)
+    (got,) = peer.get()
+    assert got.ack == 2 + len(get_request("/b1")) and "F" in got.flags
+
+
 def test_we_close_first_and_wait(host: Host) -> None:
     peer, last = closed_by_us(host)
     peer.send("A")

@@ -15,7 +15,7 @@ MSS = 1460
 
 @pytest.fixture
 def host(make_host: MakeHost) -> Host:
-    """Peers without SACK, and NewReno: the numbers of these tests are its own."""
+    """NewReno, whose numbers can be reckoned by hand; the peers of this file do not SACK."""
     return make_host(congestion="newreno")
 
 
@@ -98,6 +98,14 @@ def test_the_third_duplicate_ack_sends_the_first_segment_again(host: Host) -> No
     (again,) = peer.ask("A", ack=1)
     assert again == flight[0]
     assert host.count("fast_retransmits") == 1 and host.count("duplicate_acks") == 3
+
+
+def test_duplicates_of_different_numbers_do_not_add_up(host: Host) -> None:
+    peer, _ = begun(host)
+    for ack in (1, 1, 1 + MSS, 1 + MSS, 1 + MSS, 1 + 2 * MSS, 1 + 2 * MSS, 1 + 2 * MSS):
+        assert all(got.seq > 1 + 9 * MSS for got in peer.ask("A", ack=ack))
+    assert host.count("duplicate_acks") == 6 and host.count("fast_retransmits") == 0
+    assert peer.ask("A", ack=1 + 2 * MSS)[0].seq == 1 + 2 * MSS
 
 
 def test_recovery_inflates_with_duplicates_and_deflates_with_the_full_ack(host: Host) -> None:

@@ -42,10 +42,16 @@ def test_small_responses_arrive_whole(
     assert host.count("connections_closed") == 1
 
 
+@pytest.mark.parametrize("congestion", ["cubic", "newreno"])
 @pytest.mark.parametrize("network", ["clean", "2 % lost", "10 % lost", "mixed and doubled"])
-def test_a_large_response_arrives_whole(make_host: MakeHost, files: dict[str, bytes], network: str) -> None:
-    host = make_host(idle_timeout_ns=10_000 * SECOND, time_wait_ns=SECOND)
-    run = Simulation(host, NETWORKS[network], 5, ["/b1m"], windows=[65535], server_closes=False)
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_large_response_arrives_whole(
+    make_host: MakeHost, files: dict[str, bytes], network: str, congestion: str, seed: int
+) -> None:
+    host = make_host(
+        idle_timeout_ns=10_000 * SECOND, time_wait_ns=SECOND, rx_frames=4096, congestion=congestion
+    )
+    run = Simulation(host, NETWORKS[network], seed, ["/b1m"], windows=[65535], server_closes=False)
     (answer,) = run.run(limit_s=3000)
     assert answer.body == files["b1m"]
     lossy = "lost" in network

@@ -42,7 +42,7 @@ def test_the_timeout_doubles_until_the_peer_is_given_up(make_host: MakeHost) -> 
     (end,) = peer.taken()
     assert set(end.flags) == {"R", "A"} and end.seq == first.seq + first.size
     assert host.engine.open_connections == 0
-    assert host.count("connections_aborted") == 1 and host.count("retransmission_timeouts") == 11
+    assert host.count("connections_aborted") == 1 and host.count("retransmission_timeouts") == 10
     assert host.sleep(5000, 50) == []
 
 
@@ -93,6 +93,23 @@ def test_what_was_sent_twice_gives_no_sample(host: Host) -> None:
     peer.request("/b64")
     peer.get()
     assert host.until_sent(1000) == pytest.approx(300, abs=4)
+
+
+def test_what_a_fast_retransmit_repeated_gives_no_sample(host: Host) -> None:
+    peer = Peer(host)
+    peer.syn()
+    host.sleep(100)
+    peer.send("A")
+    peer.request("/b1m")
+    peer.get()
+    host.sleep(50)
+    for _ in range(3):
+        peer.ask("A", ack=1)
+    host.sleep(200)
+    peer.taken()
+    assert peer.ask("A", ack=1 + 10 * MSS)
+    assert host.until_sent(1000) == pytest.approx(300, abs=4)
+    assert host.count("fast_retransmits") == 1
 
 
 def test_after_a_lost_syn_ack_the_timeout_is_three_seconds(host: Host) -> None:

@@ -62,6 +62,26 @@ def test_an_older_segment_does_not_change_the_window(host: Host) -> None:
     peer.expect()
 
 
+def test_a_late_segment_with_a_newer_ack_moves_the_edge_of_the_window_nowhere(host: Host) -> None:
+    """A segment of the peer's was lost; the one behind it has been seen, then comes the repeated one."""
+    peer = Peer(host, window=2920).connect()
+    peer.request("/b10k")
+    assert sum(got.size for got in peer.get()) == 2920
+    peer.send("A", b"T /", seq=peer.snd + 2, ack=1)
+    peer.get()
+    peer.send("A", b"GE", window=0)
+    peer.expect(seg("A", ack=peer.snd, payload=b""))
+
+
+def test_a_newer_segment_with_an_older_ack_does_not_open_the_window(host: Host) -> None:
+    peer = Peer(host, window=2920).connect()
+    peer.request("/b10k")
+    assert sum(got.size for got in peer.get()) == 2920
+    peer.send("A", window=0)
+    peer.send("A", b"G", ack=1)
+    peer.expect(seg("A", ack=peer.snd, payload=b""))
+
+
 def test_nothing_is_sent_into_a_closed_window_but_a_probe(host: Host) -> None:
     peer = Peer(host, window=0).connect()
     peer.request("/b64")
