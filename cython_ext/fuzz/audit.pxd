@@ -7,9 +7,11 @@ from cython_ext.base.pool cimport NIL, Pool
 from cython_ext.tcp.conn cimport (
     CONN_RTO_ARMED, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
 )
+from cython_ext.http.body cimport BODY_BAD, BODY_NONE
+from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
 from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
 from cython_ext.wire.seqnum cimport seq_le
-from cython_ext.worker.session cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
+from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
 from cython_ext.worker.state cimport Port, Worker
 
 cdef extern from "abi/fuzz.h" nogil:
@@ -100,7 +102,7 @@ cdef inline void audit_record(Worker *worker, uint32_t number) noexcept nogil:
         conn.snd_max == conn.snd_una or conn.flags & CONN_RTO_ARMED != 0,
         b"what is in flight has a timer", conn.snd_max - conn.snd_una, conn.state,
     )
-    for i in range(session.slot_count):
+    for i in range(session.slot_count - (1 if BODY_NONE < session.body.state < BODY_BAD else 0)):    # staged
         queued += slot_bytes(&worker.service, session_slot(&worker.service, session, i))
     fuzz_require(
         session.first_offset == 0 or session.first_offset < queued, b"no more is acknowledged than was queued",
@@ -110,10 +112,37 @@ cdef inline void audit_record(Worker *worker, uint32_t number) noexcept nogil:
         queued - session.first_offset == conn.send_queue, b"TCP's queue is HTTP's",
         <int64_t>(queued - session.first_offset), <int64_t>conn.send_queue,
     )
+    audit_flight(worker, conn)
     fuzz_require(session.scanned <= session.buffered, b"scanned <= buffered", session.scanned, session.buffered)
     fuzz_require(
         (session.buffer == NIL) == (session.buffered == 0), b"a session has a buffer when it holds octets",
         session.buffer, session.buffered,
+    )
+
+
+cdef inline void audit_flight(Worker *worker, const TcpConn *conn) noexcept nogil:
+    """The runs of a flight block are the octets in flight, without gap or overlap, and add up."""
+    cdef const Flight *flight
+    cdef uint32_t i, octets
+    cdef uint32_t at = conn.snd_una
+    cdef uint32_t total = 0
+    if conn.flight == NIL:
+        return
+    fuzz_require(conn.flight < worker.flight_pool.total, b"a flight block's number", conn.flight, 0)
+    flight = &worker.flights[conn.flight]
+    fuzz_require(flight.count > 0, b"a block holds something", flight.count, conn.state)
+    fuzz_require(conn.snd_nxt == conn.snd_max, b"with a block nothing goes back", conn.snd_nxt, conn.snd_max)
+    for i in range(flight.count):
+        octets = flight.runs[i].end - flight.runs[i].start
+        fuzz_require(flight.runs[i].start == at and octets - 1 < 1 << 30, b"runs join", flight.runs[i].start, at)
+        fuzz_require(
+            flight.runs[i].state & (RUN_SACKED | RUN_LOST) != RUN_SACKED | RUN_LOST, b"SACKed is not lost", i, 0
+        )
+        at = flight.runs[i].end
+        total += octets
+    fuzz_require(at == conn.snd_max, b"the last run ends the flight", at, conn.snd_max)
+    fuzz_require(
+        flight.pipe + flight.lost + flight.sacked == total, b"the runs add up", flight.pipe + flight.lost, total
     )
 
 
@@ -173,6 +202,16 @@ cdef inline void audit_pools(Worker *worker, uint8_t *marks) noexcept nogil:
     fuzz_require(
         used + worker.service.blocks.available == worker.service.blocks.total,
         b"no queue block is lost", used, worker.service.blocks.available,
+    )
+    used = 0
+    mark_free(&worker.flight_pool, marks)
+    for number in range(worker.table.capacity):
+        if worker.table.conns[number].state != TCP_CLOSED and worker.table.conns[number].flight != NIL:
+            mark_used(&worker.flight_pool, marks, worker.table.conns[number].flight)
+            used += 1
+    fuzz_require(
+        used + worker.flight_pool.available == worker.flight_pool.total, b"no flight block is lost",
+        used, worker.flight_pool.available,
     )
 
 

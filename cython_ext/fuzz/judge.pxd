@@ -24,6 +24,7 @@ cdef struct Judge:
     Peer *peers
     uint32_t peer_count
     uint32_t mtu
+    bint faithful                   # what arrives is what was injected: no source but those is answered
     bint in_order                   # nothing sent comes late or twice: windows can be judged
     uint8_t *known                  # KNOWN_BITS bits: sources of injected frames, by hash
     uint64_t judged
@@ -100,7 +101,10 @@ cdef inline void judge_sent(Judge *judge, const uint8_t *frame, uint32_t octets)
     judge_headers(judge, frame, octets, &packet)
     judge_flags(&packet)
     bit = known_bit(packet.destination, packet.address_bytes, packet.destination_port)
-    fuzz_require(judge.known[bit >> 3] >> (bit & 7) & 1, b"an answer goes to who asked", packet.destination_port, 0)
+    fuzz_require(
+        judge.known[bit >> 3] >> (bit & 7) & 1 or not judge.faithful, b"an answer goes to who asked",
+        packet.destination_port, 0,
+    )
     judge.judged += 1
     judge.payload_octets += packet.payload_bytes
     peer = judge_peer(
@@ -135,7 +139,7 @@ cdef inline void judge_headers(
 cdef inline void judge_flags(const Packet *packet) noexcept nogil:
     cdef uint32_t kind = packet.flags & 7
     fuzz_require(kind & (kind - 1) == 0, b"one of FIN, SYN and RST at most", packet.flags, 0)
-    fuzz_require(packet.flags & 0xe0 == 0, b"no flag that we do not know", packet.flags, 0)
+    fuzz_require(packet.flags & 0x20 == 0, b"nothing of ours is urgent", packet.flags, 0)
     fuzz_require(packet.flags & 16 or kind == 4, b"ACK is set but in some RSTs", packet.flags, 0)
     fuzz_require(kind & 6 == 0 or packet.payload_bytes == 0, b"SYN and RST carry nothing", packet.payload_bytes, 0)
 
@@ -146,7 +150,7 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
         if packet.flags & 16 or chance_one_in(&judge.chance, 2):
             peer.state = PEER_CLOSED
         return
-    if packet.header_bytes >= 32 and load_be32(tcp + (24 if packet.flags & 2 else 20)) == 0x0101080a:
+    if packet.header_bytes >= 32 and load_be32(tcp + (24 if packet.flags & 2 else 20)) & 0xffff == 0x080a:
         peer.ts_recent = load_be32(tcp + (28 if packet.flags & 2 else 24))
     if packet.flags & 2:
         peer_learn_syn(peer, packet)
@@ -156,7 +160,7 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
-        if packet.seq - peer.ack_seen > NEAR:
+        if packet.seq - peer.ack_seen > NEAR and peer.ack_seen - packet.seq > NEAR:
             peer.ack_seen = packet.seq
         peer.timestamps = packet.header_bytes >= 32
     if packet.payload_bytes or peer.acked != packet.ack:

@@ -93,6 +93,8 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance 
     memset(config, 0, sizeof(WorkerConfig))
     config.connections = shape.connections
     config.request_buffers = shape.request_buffers
+    config.flights = chance_between(chance, 1, 64)
+    config.newreno = chance_one_in(chance, 4)
     config.mtu = shape.mtu
     config.idle_ticks = chance_between(chance, 500, 60000)
     config.header_ticks = chance_between(chance, 200, 10000)
@@ -136,6 +138,7 @@ cdef inline World *world_open(uint64_t seed, const uint8_t *image, const Corpus 
     world.judge.peer_count = world.shape.peers
     world.judge.mtu = world.shape.mtu
     world.judge.chance.state = chance_next(&world.chance)
+    world.judge.faithful = not world.shape.faults
     world.judge.in_order = not world.shape.faults and world.shape.ports == 1
     for i in range(world.shape.peers):
         peer_start(&world.judge.peers[i], i, &world.chance, corpus.entries)
