@@ -43,6 +43,41 @@ def test_a_full_table_gives_up_the_oldest_waiting_record(make_host: MakeHost) ->
     assert answers == [True, False, False]
 
 
+def test_waiting_records_are_given_up_in_order_of_their_last_fin(make_host: MakeHost) -> None:
+    host = make_host(connections=4, time_wait_ns=60 * SECOND)
+    waiting = []
+    for i in range(4):
+        waiting.append(peer := Peer(host, port=1 + i).connect())
+        peer.fetch("/b1", close=True)
+        peer.send("FA")
+        peer.get()
+    for again in (1, 1, 3, 0):
+        waiting[again].send("FA", seq=waiting[again].snd - 1)
+        waiting[again].expect(seg("A"))
+    gone: list[int] = []
+    for i in range(4):
+        Peer(host, port=10 + i).connect()
+        for number in set(range(4)) - set(gone):
+            peer = waiting[number]
+            if "R" in peer.ask("A", b"x", seq=peer.snd)[0].flags:
+                gone.append(number)
+    assert gone == [2, 1, 3, 0] and host.count("time_wait_evicted") == 4
+
+
+def test_peers_that_differ_in_one_octet_of_their_address_are_told_apart(make_host: MakeHost) -> None:
+    """All of one port, several in each chain of the table."""
+    host = make_host(connections=256)
+    addresses = [bytes([10, 1, i, 2]) for i in range(60)] + [bytes([10, 1, 99, i]) for i in range(3, 33)]
+    addresses += [
+        bytes.fromhex("fd00") + bytes(j) + bytes([1 + i]) + bytes(13 - j) for i in range(8) for j in range(14)
+    ]
+    peers = [Peer(host, version=4 if len(it) == 4 else 6, address=it).connect() for it in addresses[:202:2]]
+    assert host.engine.open_connections == len(peers) == 101
+    for peer in peers:
+        peer.request("/b1")
+        assert responses(peer.get()[0].payload)[0].status == 200
+
+
 def test_half_open_records_are_bounded_to_half_the_table(make_host: MakeHost) -> None:
     host = make_host(connections=16)
     peers = [Peer(host, port=1 + i) for i in range(16)]

@@ -65,6 +65,16 @@ def test_keepalive_probes_and_bare_acks_do_not_keep_a_connection(host: Host) -> 
     assert host.count("idle_timeouts") == 1
 
 
+def test_octets_sent_after_our_fin_do_not_keep_a_connection(host: Host) -> None:
+    peer = Peer(host).connect()
+    peer.request("/b1", close=True)
+    peer.get()
+    for _ in range(25):
+        peer.send("A", b"more")
+        host.sleep(1000, 100)
+    assert host.engine.open_connections == 0 and host.count("connections_aborted") == 1
+
+
 def test_a_response_that_the_peer_stops_acknowledging_is_given_up(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b1m")
