@@ -53,6 +53,12 @@
     X(RETRANSMITTED, "retransmitted", "segments sent again") \
     X(FAST_RETRANSMIT, "fast_retransmits", "fast retransmits begun") \
     X(RTO, "retransmission_timeouts", "retransmission timeouts") \
+    X(SPURIOUS_RTO, "spurious_timeouts", "retransmission timeouts found to be in vain, and undone (RFC 4015)") \
+    X(TAIL_PROBES, "tail_loss_probes", "tail loss probes sent (RFC 8985)") \
+    X(TAIL_LOSS, "tail_losses_repaired", "losses that a tail loss probe repaired") \
+    X(ECN_REDUCTIONS, "ecn_reductions", "window reductions because of ECN (RFC 3168)") \
+    X(BLACK_HOLES, "black_holes", "times large segments went missing and were made smaller") \
+    X(NO_FLIGHT_BLOCK, "no_flight_block", "connections that found no flight block: no SACK for them") \
     X(WINDOW_PROBES, "window_probes", "zero-window probes sent") \
     X(REQUESTS, "requests", "complete requests") \
     X(RESPONSES_2XX, "responses_2xx", "responses begun with a 2xx status") \

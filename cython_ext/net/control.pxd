@@ -44,9 +44,6 @@ cdef struct PathMtu:
     uint32_t mtu                # octets of an IP packet
     uint32_t seq                # of the quoted segment
 
-cdef enum:
-    PLATEAUS = 6                # RFC 1191 7, as far as our link goes
-
 
 cdef inline ControlVerdict control_input(Replies *replies, Control *control, PathMtu *hint) noexcept nogil:
     """`control`: all but eth and packet are filled in. Counts what it does not take."""
@@ -160,12 +157,15 @@ cdef inline ControlVerdict path_mtu_take(
 
 cdef inline uint32_t plateau_below(uint32_t packet_bytes) noexcept nogil:
     """The next smaller MTU in use, for routers that name none (RFC 1191 5 and 7)."""
-    cdef uint32_t[PLATEAUS] plateaus = [8166, 4352, 2002, 1492, 1006, 552]
-    cdef int i
-    for i in range(PLATEAUS):
-        if plateaus[i] < packet_bytes:
-            return plateaus[i]
-    return plateaus[PLATEAUS - 1]
+    if packet_bytes > 8166:
+        return 8166
+    if packet_bytes > 4352:
+        return 4352
+    if packet_bytes > 2002:
+        return 2002
+    if packet_bytes > 1492:
+        return 1492
+    return 1006 if packet_bytes > 1006 else 552
 
 
 # ---- ICMPv6 ----

@@ -139,7 +139,7 @@ cdef inline void advertisement_frame(
     cdef const uint8_t *ours = &control.local.address[number].octets[0]
     cdef uint8_t *icmp = frame + offset + IPV6_BYTES
     ipv6_emit_next(
-        frame + offset, ours, to, NDP_ADVERTISEMENT_BYTES, IP_PROTOCOL_ICMPV6, NDP_HOP_LIMIT
+        frame + offset, ours, to, NDP_ADVERTISEMENT_BYTES, IP_PROTOCOL_ICMPV6, NDP_HOP_LIMIT, 0
     )
     ndp_emit_advertisement(icmp, ours, control.mac, flags)
     icmp_store_checksum(icmp, NDP_ADVERTISEMENT_BYTES, icmpv6_pseudo(ours, to, NDP_ADVERTISEMENT_BYTES))
@@ -200,7 +200,8 @@ cdef inline bint reply_echo_v4(Replies *replies, Control *control) noexcept nogi
     memcpy(peer_mac, control.frame.data + 6, 6)
     ethernet_emit(control.frame.data, peer_mac, control.mac, ETHERTYPE_IPV4, eth.tag_type, eth.tag)
     ipv4_emit_protocol(
-        ip, load_u32(packet.destination), load_u32(packet.source), packet.payload_bytes, IP_PROTOCOL_ICMP
+        ip, load_u32(packet.destination), load_u32(packet.source), packet.payload_bytes, IP_PROTOCOL_ICMP,
+        0,
     )
     icmp_set_type(ip + IPV4_BYTES, ICMP_ECHO_REPLY)
     control.frame.bytes = eth.bytes + IPV4_BYTES + packet.payload_bytes
@@ -220,7 +221,7 @@ cdef inline bint reply_echo_v6(Replies *replies, Control *control, uint8_t numbe
     memcpy(peer, control.packet.source, 16)
     ethernet_emit(control.frame.data, peer_mac, control.mac, ETHERTYPE_IPV6, eth.tag_type, eth.tag)
     ipv6_emit_next(
-        ip, &control.local.address[number].octets[0], peer, octets, IP_PROTOCOL_ICMPV6, IP_TTL
+        ip, &control.local.address[number].octets[0], peer, octets, IP_PROTOCOL_ICMPV6, IP_TTL, 0
     )
     icmp_set_type(ip + IPV6_BYTES, ICMPV6_ECHO_REPLY)
     control.frame.bytes = eth.bytes + IPV6_BYTES + octets

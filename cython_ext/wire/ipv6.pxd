@@ -37,18 +37,18 @@ cdef inline IpVerdict ipv6_parse(const uint8_t *ip, uint32_t octets, IpPacket *p
 
 
 cdef inline void ipv6_emit(
-    uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes
+    uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes, uint8_t ecn
 ) noexcept nogil:
     """The header of a TCP segment. The addresses lie outside the header."""
-    ipv6_emit_next(ip, source, destination, payload_bytes, IP_PROTOCOL_TCP, IP_TTL)
+    ipv6_emit_next(ip, source, destination, payload_bytes, IP_PROTOCOL_TCP, IP_TTL, ecn)
 
 
 cdef inline void ipv6_emit_next(
     uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes,
-    uint8_t next_header, uint8_t hop_limit,
+    uint8_t next_header, uint8_t hop_limit, uint8_t ecn,
 ) noexcept nogil:
-    """Traffic class and flow label 0."""
-    store_be32(ip, 0x60000000)
+    """Flow label 0."""
+    store_be32(ip, 0x60000000 | (<uint32_t>ecn << 20))
     store_be16(ip + 4, payload_bytes)
     ip[6] = next_header
     ip[7] = hop_limit

@@ -19,3 +19,7 @@ cdef inline bint seq_in(uint32_t value, uint32_t start, uint32_t size) noexcept 
 
 cdef inline uint32_t seq_max(uint32_t a, uint32_t b) noexcept nogil:
     return b if seq_lt(a, b) else a
+
+
+cdef inline uint32_t seq_min(uint32_t a, uint32_t b) noexcept nogil:
+    return a if seq_lt(a, b) else b
