@@ -91,7 +91,9 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     drain_timeout: Duration = 10.0
     max_memory: SizeBytes = 0
     block: Networks = ()
-    syn_rate: Annotated[int, Meta(ge=0, le=1_000_000, description="a number up to 1000000; 0 is no limit")] = 0
+    syn_rate: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="a number up to 1000000; 0 is no limit")
+    ] = 0
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
 @click.option("--idle-timeout", metavar="TIME", help="Close connections idle for so long.  [default: 60s]")
 @click.option("--block", multiple=True, metavar="CIDR", help="Drop what comes from there.")
-@click.option("--syn-rate", metavar="N", help="Connections a source may open per second.  [default: no limit]")
+@click.option("--syn-rate", metavar="N", help="Connections per second and source.  [default: no limit]")
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
 @click.option("--cpu", metavar="N", help="Pin the worker to this CPU.")
 @click.option(
