@@ -60,9 +60,9 @@ cdef inline InputVerdict net_input(
     if not ethernet_parse(frame.data, frame.bytes, &segment.eth):
         count(counters, C_DROP_SHORT)
         return INPUT_DROPPED
-    if memcmp(frame.data, mac, 6) != 0:
-        if frame.data[0] & 1:
-            return INPUT_CONTROL
+    if frame.data[0] & 1 and not frame.data[6] & 1:
+        return INPUT_CONTROL
+    if memcmp(frame.data, mac, 6) != 0 or frame.data[6] & 1:       # nobody is to be answered by multicast
         count(counters, C_DROP_OTHER_MAC)
         return INPUT_DROPPED
     if segment.eth.ethertype == ETHERTYPE_IPV4:

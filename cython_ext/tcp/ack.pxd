@@ -12,7 +12,7 @@ from cython_ext.tcp.congestion cimport (
     CWND_MOST, DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss, congestion_reduce, prr_acked, prr_begin,
 )
 from cython_ext.tcp.conn cimport (
-    CONN_CWR_DUE, CONN_ECN, CONN_FIN_QUEUED, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
+    CONN_CWR_DUE, CONN_ECN, CONN_FIN_QUEUED, CONN_LARGE_ARRIVES, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
     TCP_CLOSING, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
     TIMER_RTO, TcpConn, conn_flight, tick_of,
 )
@@ -96,6 +96,8 @@ cdef inline uint32_t take_new_ack(
     conn.backoff = 0
     conn.dup_acks = 0
     events.acked = octets - (1 if fin_acked else 0)
+    if events.acked >= conn.mss:
+        conn.flags |= CONN_LARGE_ARRIVES
     conn.send_queue -= events.acked
     conn.active_at = tick_of(now_ns)
     if flight == NULL:

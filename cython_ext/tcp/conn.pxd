@@ -55,6 +55,7 @@ cdef enum TcpFlag:
     CONN_ECN = 1 << 15          # both sides offered RFC 3168
     CONN_ECN_ECHO = 1 << 16     # a packet of the peer's met congestion: say so until it has heard
     CONN_CWR_DUE = 1 << 17      # the window was reduced: say so with the next new octets
+    CONN_LARGE_ARRIVES = 1 << 19    # a full segment was acknowledged: the path carries it
     CONN_TAIL_PROBE = 1 << 18   # one segment may leave as a tail loss probe (RFC 8985 7)
 
 cdef enum TimerKind:            # what falls due at rto_at

@@ -129,6 +129,14 @@ cdef inline void rack_adapt(const TcpConn *conn, Flight *flight) noexcept nogil:
         flight.dsack_round = conn.snd_max
 
 
+cdef inline bint sent_before(const Flight *flight, const FlightRun *run) noexcept nogil:
+    """The run left before the octets that RACK knows to have arrived. Of one moment, which is one turn
+    of the worker, the lower sequence numbers left first; but what was sent again may have left last."""
+    if run.sent_us == flight.rack_sent_us:
+        return not run.state & RUN_AGAIN and seq_lt(run.start, flight.rack_end)
+    return later_us(flight.rack_sent_us, run.sent_us)
+
+
 cdef inline uint32_t rack_detect(
     const TcpConn *conn, Flight *flight, bint recovering, uint32_t now_us
 ) noexcept nogil:
@@ -144,9 +152,7 @@ cdef inline uint32_t rack_detect(
         run = &flight.runs[i]
         if run.state & (RUN_SACKED | RUN_LOST):
             continue
-        if later_us(run.sent_us, flight.rack_sent_us) or (
-            run.sent_us == flight.rack_sent_us and not seq_lt(run.start, flight.rack_end)
-        ):
+        if not sent_before(flight, run):
             continue
         waited_us = now_us - run.sent_us
         if waited_us >= limit_us:

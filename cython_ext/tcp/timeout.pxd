@@ -8,7 +8,7 @@ from cython_ext.base.counters cimport (
 from cython_ext.tcp.ack cimport begin_recovery
 from cython_ext.tcp.congestion cimport congestion_timeout
 from cython_ext.tcp.conn cimport (
-    CONN_IPV6, CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TAIL_PROBE, CONN_TIMESTAMPS, TcpConn,
+    CONN_IPV6, CONN_LARGE_ARRIVES, CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TAIL_PROBE, CONN_TIMESTAMPS, TcpConn,
 )
 from cython_ext.tcp.flight cimport Flight, flight_all_lost
 from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget
@@ -19,6 +19,7 @@ from cython_ext.wire.seqnum cimport seq_le
 cdef enum:
     PROBE_BACKOFF_MOST = 10         # of a window probe; RTO_MOST_US bounds the interval anyway
     BLACK_HOLE_TIMEOUTS = 2         # in a row with full segments: they may be too large for the path
+    BLACK_HOLE_LATE = 6             # the same where a full segment has arrived before
     SMALL_MSS_V4 = 536 - 12         # RFC 8899 5.1.2, RFC 4821: what every path carries, less options
     SMALL_MSS_V6 = 1220 - 12
 
@@ -50,7 +51,8 @@ cdef inline void timeout_retransmit(
 cdef inline void avoid_black_hole(TcpConn *conn, Counters *counters) noexcept nogil:
     """A path that drops large packets and says nothing (RFC 2923 2.1, RFC 4821 7.7): go smaller."""
     cdef uint16_t small = SMALL_MSS_V6 if conn.flags & CONN_IPV6 else SMALL_MSS_V4
-    if conn.backoff == BLACK_HOLE_TIMEOUTS and conn.mss > small and conn.send_queue > small:
+    cdef int timeouts = BLACK_HOLE_LATE if conn.flags & CONN_LARGE_ARRIVES else BLACK_HOLE_TIMEOUTS
+    if conn.backoff == timeouts and conn.mss > small and conn.send_queue > small:
         count(counters, C_BLACK_HOLES)
         conn.mss = small
         conn.cwnd = small

@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_ABORTED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, count,
+    C_ABORTED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, count,
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.conn cimport (
@@ -125,6 +125,7 @@ cdef inline bint expire_rto(Worker *worker, uint32_t number, uint64_t now_ns) no
     elif conn.send_queue and (conn.snd_wnd == 0 or conn.snd_max == conn.snd_una):
         timeout_probe_window(conn, flight, now_ns, &worker.counters)
     elif conn.backoff >= RETRIES_MOST:
+        count(&worker.counters, C_RTO)
         give_up(worker, number, now_ns)
         return False
     else:

@@ -245,3 +245,10 @@ class Peer:
 def get_request(path: str, *, close: bool = False, method: str = "GET") -> bytes:
     extra = "Connection: close\r\n" if close else ""
     return f"{method} {path} HTTP/1.1\r\nHost: test\r\n{extra}\r\n".encode()
+
+
+def begun(host: Host, path: str = "/b1m", **options: object) -> tuple[Peer, list[Got]]:
+    """A connection whose response has begun, and its first flight."""
+    peer = Peer(host, **options).connect()  # type: ignore[arg-type]
+    peer.request(path)
+    return peer, peer.get()
