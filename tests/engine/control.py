@@ -40,11 +40,13 @@ def arp(
     *,
     operation: int = 1,
     sender_mac: bytes = CLIENT_MAC,
+    source_mac: bytes | None = None,
     to: bytes = EVERYONE_MAC,
     head: bytes = struct.pack("!HHBB", 1, 0x0800, 6, 4),
     tag: tuple[int, int] | None = None,
 ) -> bytes:
-    link = Link(source_mac=sender_mac, destination_mac=to, tag=tag)
+    """source_mac: of the frame, sender_mac unless given."""
+    link = Link(source_mac=source_mac or sender_mac, destination_mac=to, tag=tag)
     body = head + struct.pack("!H", operation) + sender_mac + sender + bytes(6) + target
     return ethernet_header(link, 0x0806) + body
 

@@ -23,6 +23,14 @@ NOT_REACHED = {
     "tail_losses_repaired": "a lone segment's probe, 2 round trips and 200 ms, mostly comes after its timeout",
     "ecn_reductions": "tests/engine/test_tcp_sack.py",
     "no_flight_block": "tests/engine/test_tcp_sack.py",
+    "arp_replies": "tests/engine/test_own_address_arp.py",
+    "nd_replies": "tests/engine/test_own_address_ndp.py",
+    "echo_replies": "tests/engine/test_own_address_echo.py",
+    "replies_limited": "tests/engine/test_own_address_echo.py",
+    "address_conflicts": "tests/engine/test_own_address_arp.py",
+    "address_defended": "tests/engine/test_own_address_arp.py",
+    "path_mtu_lowered": "tests/engine/test_path_mtu.py",
+    "path_mtu_ignored": "tests/engine/test_path_mtu.py",
 }
 """Counter -> why the tours below do not move it, or the file whose tests do."""
 

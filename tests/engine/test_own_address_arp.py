@@ -78,7 +78,7 @@ REFUSED = {
     "a reply to somebody": arp(PEER, OURS, operation=2),
     "an unknown operation": arp(PEER, OURS, operation=3),
     "from us": arp(PEER, OURS, sender_mac=SERVER_MAC),
-    "from a group": arp(PEER, OURS, sender_mac=b"\x03" + CLIENT_MAC[1:]),
+    "from a group": arp(PEER, OURS, sender_mac=b"\x03" + CLIENT_MAC[1:], source_mac=CLIENT_MAC),
     "from a multicast address": arp(bytes([224, 0, 0, 1]), OURS),
     "from loopback": arp(bytes([127, 0, 0, 1]), OURS),
     "hardware other than Ethernet": arp(PEER, OURS, head=struct.pack("!HHBB", 6, 0x0800, 6, 4)),
