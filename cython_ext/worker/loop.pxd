@@ -265,6 +265,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
             fetch_ahead(worker, &segments[i])
     for i in range(received):
         spare.frame = frames[i]
+        spare.port = port
         spare.available = True
         if verdicts[i] == INPUT_SEGMENT:
             take_segment(worker, &segments[i], &spare, now_ns)
