@@ -195,6 +195,6 @@ def test_after_the_end_nobody_answers(pair: VethPair) -> None:
     with serving(pair, {"index.html": PAGE}, address=(OWN[4],)):
         assert fetch(pair, OWN[4]) == PAGE
     pair.run(["ip", "neigh", "flush", "dev", pair.client.ifname, "to", OWN[4]])
-    done = pair.run(["curl", "-sS", "--connect-timeout", "5", url(OWN[4])])
-    assert done.returncode == 7
-    assert neighbour(pair, OWN[4])[1] == ["FAILED"]
+    done = pair.run(["curl", "-sS", "--connect-timeout", "10", url(OWN[4])])
+    assert done.returncode in (7, 28)
+    assert eventually(lambda: neighbour(pair, OWN[4])[1] in (["FAILED"], ["INCOMPLETE"]))
