@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 from bypass.errors import BypassError, UnavailableError
-from bypass.serve.parts import DataPlane, Parts, Socket
+from bypass.serve.parts import DataPlane, Parts, Program, Socket
 from bypass.serve.plan import Plan
 from bypass.worker import Worker
 
@@ -73,20 +73,31 @@ class Server:
 def open_server(plan: Plan, image: memoryview, parts: Parts) -> Iterator[Server]:
     """Serves `image` from entry to exit. Raises BypassError; then nothing is left attached or open."""
     with ExitStack() as stack:
+        claim = stack.enter_context(parts.claim(plan.interface, plan.own_addresses))
         program = stack.enter_context(parts.program())
         program.load(max_queues=max(plan.queues) + 1)
         sockets = [stack.enter_context(closing(parts.socket(plan, queue))) for queue in plan.queues]
         engine = parts.engine(plan, image, sockets)
         for queue, socket in zip(plan.queues, sockets, strict=True):
             program.register(queue, socket.fd)
-        program.set_targets(plan.addresses, plan.port)
+        fill_maps(program, plan)
         worker = Worker(engine, spin_ns=plan.poll.spin_ns, sleep_ms=plan.poll.sleep_ms, cpu=plan.cpu)
         server = Server(plan, engine, sockets, worker, lambda: parts.interface_exists(plan.interface))
         stack.callback(program.detach)
         stack.callback(worker.stop)
         worker.start()
         server.mode = program.attach(plan.interface.index, plan.interface.name, plan.mode)
+        claim.announce()
         yield server
+
+
+def fill_maps(program: Program, plan: Plan) -> None:
+    """What the XDP program steers to us, and whom it keeps out."""
+    for prefix in plan.blocked:
+        program.block(prefix)
+    program.set_syn_limit(plan.syn_rate, burst=plan.syn_rate)
+    program.set_own_addresses(plan.own_addresses)
+    program.set_targets(plan.addresses, plan.port)
 
 
 def _dead_socket(interface: str, number: int) -> BypassError:

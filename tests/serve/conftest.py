@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 
@@ -57,6 +57,7 @@ class FakeParts:
 
     def parts(self) -> Parts:
         return Parts(
+            claim=self._claim,
             interface_exists=lambda _: self.interface_exists,
             program=self._program,
             socket=self._socket,
@@ -67,6 +68,18 @@ class FakeParts:
         self.log.append(name)
         if name == self.fail_at:
             raise Boom(name)
+
+    @contextmanager
+    def _claim(self, interface: Interface, addresses: Sequence[Address]) -> Iterator[FakeParts]:
+        assert interface.index == 7
+        self.step(f"claim {len(addresses)}")
+        try:
+            yield self
+        finally:
+            self.log.append("give up")
+
+    def announce(self) -> None:
+        self.step("announce")
 
     @contextmanager
     def _program(self) -> Iterator[FakeParts]:
@@ -91,6 +104,15 @@ class FakeParts:
 
     def set_targets(self, addresses: Iterable[Address], port: int) -> None:
         self.step(f"targets {len(list(addresses))} {port}")
+
+    def set_own_addresses(self, addresses: Iterable[Address]) -> None:
+        self.step(f"own {len(list(addresses))}")
+
+    def block(self, prefix: IPv4Network | IPv6Network) -> None:
+        self.step(f"block {prefix}")
+
+    def set_syn_limit(self, rate_per_s: int, burst: int) -> None:
+        self.step(f"limit {rate_per_s} {burst}")
 
     def register(self, queue: int, socket_fd: int) -> None:
         assert socket_fd == 100 + queue
