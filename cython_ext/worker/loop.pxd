@@ -221,8 +221,6 @@ cdef inline void take_segment(
     if happened & EVENT_RESET:
         answer_reset(worker, &worker.ports[segment.driver], segment, spare)
         return
-    if conn.driver != segment.driver:
-        spare = NULL                    # a frame goes out only by the driver whose memory it lies in
     if happened & EVENT_CLOSED:
         if conn.state == TCP_LAST_ACK and not segment.tcp.flags & TCP_RST:
             count(&worker.counters, C_CLOSED)
