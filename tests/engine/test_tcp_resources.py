@@ -106,6 +106,15 @@ def test_without_frames_output_is_put_off_and_comes_later(make_host: MakeHost, t
     assert host.count("tx_no_frame") > 0 and host.count("retransmitted") == 0
 
 
+@pytest.mark.parametrize("tx_frames", [1, 3])
+def test_output_put_off_needs_neither_an_ack_nor_a_timer(make_host: MakeHost, tx_frames: int) -> None:
+    host = make_host(tx_frames=tx_frames)
+    peer = Peer(host).connect()
+    peer.request("/b10k")
+    assert sum(got.size for got in peer.get()) > 10_240
+    assert host.count("tx_no_frame") > 0
+
+
 def test_without_a_frame_a_timer_does_not_lose_its_segment(make_host: MakeHost) -> None:
     """The only fresh frame is on the wire, uncollected, while a timeout falls due."""
     host = make_host(tx_frames=1, idle_timeout_ns=100 * SECOND)

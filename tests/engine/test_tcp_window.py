@@ -77,9 +77,9 @@ def test_a_newer_segment_with_an_older_ack_does_not_open_the_window(host: Host) 
     peer = Peer(host, window=2920).connect()
     peer.request("/b10k")
     assert sum(got.size for got in peer.get()) == 2920
-    peer.send("A", window=0)
-    peer.send("A", b"G", ack=1)
-    peer.expect(seg("A", ack=peer.snd, payload=b""))
+    peer.send("A", b"G", window=0)
+    peer.send("A", b"E", ack=1)
+    peer.expect(seg("A", payload=b""), seg("A", ack=peer.snd, payload=b""))
 
 
 def test_nothing_is_sent_into_a_closed_window_but_a_probe(host: Host) -> None:
