@@ -8,7 +8,7 @@ is looked up in a closed index, so nothing outside the site can be named.
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from cython_ext.http.field cimport is_plain_octet, same_lower
+from cython_ext.http.field cimport host_is_sound, is_plain_octet, same_lower
 
 cdef enum PathVerdict:
     PATH_OK
@@ -63,19 +63,19 @@ cdef inline uint32_t plain_prefix(const uint8_t *target, uint32_t octets) noexce
 
 
 cdef inline uint32_t authority_end(const uint8_t *target, uint32_t octets) noexcept nogil:
-    """Behind "http://authority", or 0 when the target is not of that form."""
-    cdef uint32_t i
+    """Behind "http://authority", or 0 when the target is not of that form. A user before the host is
+    refused (RFC 9110 4.2.4)."""
+    cdef uint32_t i, start
     if octets > 7 and same_lower(target, 5, b"http:", 5) and target[5] == 47 and target[6] == 47:
         i = 7
     elif octets > 8 and same_lower(target, 6, b"https:", 6) and target[6] == 47 and target[7] == 47:
         i = 8
     else:
         return 0
-    if target[i] == 47 or target[i] == 63:
-        return 0                                # an empty authority
+    start = i
     while i < octets and target[i] != 47 and target[i] != 63:
         i += 1
-    return i
+    return i if i > start and host_is_sound(target + start, i - start) else 0
 
 
 cdef inline int hex_digit(uint8_t octet) noexcept nogil:

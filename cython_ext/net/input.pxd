@@ -36,6 +36,7 @@ cdef struct Segment:
     uint8_t local                           # number of our address
     uint8_t version                         # 4 or 6
     uint8_t ecn
+    uint8_t driver                          # number of the driver that received it, filled in by the worker
     uint64_t hash                           # filled in by the connection table
 
 

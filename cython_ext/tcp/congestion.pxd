@@ -8,13 +8,15 @@ from libc.stdint cimport uint32_t, uint64_t
 from cython_ext.tcp.conn cimport TcpConn, conn_flight
 
 cdef enum:
-    INITIAL_SEGMENTS = 10           # RFC 6928
+    INITIAL_SEGMENTS = 10           # RFC 6928 2, and the octets that large segments count as ten
+    INITIAL_OCTETS = 14600
     DUP_ACKS_FOR_LOSS = 3           # RFC 5681 3.2
     CWND_MOST = 0x3fffffff
 
 
 cdef inline void congestion_start(TcpConn *conn) noexcept nogil:
-    conn.cwnd = INITIAL_SEGMENTS * <uint32_t>conn.mss
+    cdef uint32_t mss = conn.mss
+    conn.cwnd = min(INITIAL_SEGMENTS * mss, max(2 * mss, <uint32_t>INITIAL_OCTETS))
     conn.ssthresh = CWND_MOST
 
 

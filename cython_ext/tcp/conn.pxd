@@ -48,7 +48,7 @@ cdef enum TcpFlag:
     CONN_RECOVERING = 256       # until snd_una passes `recover`
     CONN_RTO_ARMED = 512
     CONN_TIMING = 1024          # timed_seq is being measured
-    CONN_PROBE = 2048           # one octet may be sent into a closed window
+    CONN_PROBE = 2048           # one octet may be sent into a closed window, a short segment into a small one
     CONN_OUTPUT_LISTED = 4096   # waits in the worker's list for frames
     CONN_TIMER_LISTED = 8192    # is in the timer wheel
 
@@ -101,7 +101,7 @@ cdef struct TcpConn:
     uint16_t tag_type           # VLAN: 0 when untagged
     uint16_t tag
     uint16_t pseudo             # sum of addresses and protocol
-    uint8_t driver              # number of the driver that received the SYN
+    uint8_t driver              # number of the driver that received the newest segment
     uint8_t dup_acks
 
 

@@ -12,13 +12,13 @@ from cython_ext.base.counters cimport (
     C_PAWS_REJECTED, C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
 )
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.congestion cimport DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss
+from cython_ext.tcp.congestion cimport CWND_MOST, DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss
 from cython_ext.tcp.conn cimport (
     CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
     TCP_TIME_WAIT, TcpConn, conn_flight, conn_takes_data, tick_of,
 )
-from cython_ext.tcp.loss cimport rto_arm, rto_disarm, rtt_acked
+from cython_ext.tcp.loss cimport RTO_AFTER_SYN_LOSS_US, rto_arm, rto_disarm, rtt_acked
 from cython_ext.tcp.reset cimport segment_length
 from cython_ext.wire.seqnum cimport seq_in, seq_le, seq_lt, seq_max
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
@@ -50,6 +50,8 @@ cdef inline uint32_t tcp_input(
     events.acked = 0
     if not timestamp_is_sound(conn, segment, counters):
         return EVENT_NONE
+    if syn_is_repeated(conn, segment):
+        return EVENT_SYN_AGAIN
     if not sequence_is_acceptable(conn, segment):
         return refuse_sequence(conn, segment, counters)
     if segment.tcp.flags & TCP_RST:
@@ -71,7 +73,7 @@ cdef inline uint32_t tcp_input(
             return EVENT_NONE
         happened = EVENT_NONE
     remember_timestamp(conn, segment)
-    memcpy(conn.peer_mac, segment.peer_mac, 6)
+    follow_link(conn, segment)
     happened |= take_ack(conn, segment, now_ns, events, counters)
     if happened & EVENT_CLOSED:
         return happened
@@ -84,6 +86,8 @@ cdef inline bint timestamp_is_sound(TcpConn *conn, const Segment *segment, Count
         return True
     if not segment.tcp.has_timestamps:
         count(counters, C_PAWS_REJECTED)
+        if segment.tcp.flags & TCP_SYN:
+            conn.flags |= CONN_ACK_NOW                  # RFC 5961 4.2: always; so the peer may learn it
         return False
     if seq_lt(segment.tcp.ts_value, conn.ts_recent):
         count(counters, C_PAWS_REJECTED)
@@ -98,13 +102,29 @@ cdef inline void remember_timestamp(TcpConn *conn, const Segment *segment) noexc
         conn.ts_recent = segment.tcp.ts_value
 
 
+cdef inline void follow_link(TcpConn *conn, const Segment *segment) noexcept nogil:
+    """Answers go back the way the newest segment came: its queue, MAC address and tag."""
+    conn.driver = segment.driver
+    memcpy(conn.peer_mac, segment.peer_mac, 6)
+    conn.tag_type = segment.eth.tag_type
+    conn.tag = segment.eth.tag
+
+
+cdef inline bint syn_is_repeated(const TcpConn *conn, const Segment *segment) noexcept nogil:
+    """The SYN that opened the connection, with data or without: our SYN-ACK was lost or late."""
+    return (
+        conn.state == TCP_SYN_RCVD and segment.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN) == TCP_SYN
+        and segment.tcp.seq + 1 == conn.rcv_nxt
+    )
+
+
 cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:
     """The four cases of RFC 9293 table 6. The window is what we ever advertised."""
     cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
     cdef uint32_t length = segment_length(segment)
     cdef uint32_t seq = segment.tcp.seq
-    if length == 0:
-        return seq == conn.rcv_nxt if window == 0 else seq_in(seq, conn.rcv_nxt, window)
+    if length == 0:         # its edge too: there stand the ACKs of a peer who has filled the window
+        return seq - conn.rcv_nxt <= window
     if window == 0:
         return False
     return seq_in(seq, conn.rcv_nxt, window) or seq_in(seq + length - 1, conn.rcv_nxt, window)
@@ -113,9 +133,8 @@ cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segm
 cdef inline uint32_t refuse_sequence(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
     count(counters, C_OUT_OF_WINDOW)
     if segment.tcp.flags & TCP_RST:
+        count(counters, C_RST_IGNORED)
         return EVENT_NONE
-    if conn.state == TCP_SYN_RCVD and segment.tcp.flags & TCP_SYN and segment.tcp.seq + 1 == conn.rcv_nxt:
-        return EVENT_SYN_AGAIN
     conn.flags |= CONN_ACK_NOW
     if conn.state == TCP_TIME_WAIT and segment.tcp.flags & TCP_FIN:
         return EVENT_TIME_WAIT                          # RFC 9293 3.10.7.4, eighth: restart 2 MSL
@@ -142,6 +161,10 @@ cdef inline bint ack_is_acceptable(const TcpConn *conn, const Segment *segment) 
 cdef inline uint32_t complete_handshake(TcpConn *conn, const Segment *segment, uint64_t now_ns) noexcept nogil:
     conn.state = TCP_ESTABLISHED
     rtt_acked(conn, segment.tcp.ack, now_ns)
+    if conn.backoff:
+        conn.rto_us = RTO_AFTER_SYN_LOSS_US             # RFC 6298 5.7
+    if conn.backoff > 1:
+        conn.cwnd = conn.mss                            # RFC 6928 2
     rto_disarm(conn)
     conn.snd_una = segment.tcp.ack
     conn.snd_nxt = segment.tcp.ack
@@ -228,7 +251,7 @@ cdef inline void take_duplicate_ack(TcpConn *conn, Counters *counters) noexcept 
     """RFC 5681 3.2; RFC 6582 3.2 step 2: not twice for the same window of data."""
     count(counters, C_DUP_ACKS)
     if conn.flags & CONN_RECOVERING:
-        conn.cwnd += conn.mss
+        conn.cwnd = min(conn.cwnd + conn.mss, <uint32_t>CWND_MOST)
         return
     if conn.dup_acks < 255:
         conn.dup_acks += 1
@@ -261,7 +284,7 @@ cdef inline uint32_t offer_data(
         return EVENT_NONE
     if not conn_takes_data(conn):
         conn.flags |= CONN_ACK_NOW
-        return EVENT_TIME_WAIT if conn.state == TCP_TIME_WAIT else EVENT_NONE
+        return EVENT_NONE
     if seq_lt(conn.rcv_nxt, segment.tcp.seq):
         count(counters, C_OUT_OF_ORDER)
         conn.flags |= CONN_ACK_NOW                          # RFC 5681 4.2: at once

@@ -11,6 +11,7 @@ from cython_ext.wire.seqnum cimport seq_le
 
 cdef enum:
     RTO_FIRST_US = 1000000          # RFC 6298 2.1
+    RTO_AFTER_SYN_LOSS_US = 3000000
     RTO_LEAST_US = 200000
     RTO_MOST_US = 60000000          # RFC 6298 2.5
     RETRIES_MOST = 10               # timeouts in a row before giving up (RFC 9293 3.8.3, R2)

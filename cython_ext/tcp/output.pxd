@@ -69,14 +69,14 @@ cdef inline bint small_segment_is_due(const TcpConn *conn, uint32_t octets) noex
 
 
 cdef inline bint plan_first_again(const TcpConn *conn, TcpPlan *plan) noexcept nogil:
-    """Fast retransmit: the segment at snd_una."""
-    cdef uint64_t sent = min(<uint64_t>(conn.snd_max - conn.snd_una), conn.send_queue)
+    """Fast retransmit: the segment at snd_una, with the FIN only if that was sent before."""
+    cdef uint64_t sent = conn.snd_max - conn.snd_una
     plan.seq = conn.snd_una
     plan.offset = 0
-    plan.octets = <uint32_t>min(sent, <uint64_t>conn.mss)
+    plan.octets = <uint32_t>min(min(sent, conn.send_queue), <uint64_t>conn.mss)
     plan.flags = TCP_ACK
     plan.again = True
-    if plan.octets == conn.send_queue and conn.flags & CONN_FIN_QUEUED:
+    if plan.octets == conn.send_queue and sent > conn.send_queue:
         plan.flags |= TCP_FIN
     return plan.octets > 0 or plan.flags & TCP_FIN != 0
 
@@ -97,8 +97,8 @@ cdef inline void tcp_sent(TcpConn *conn, const TcpPlan *plan, uint64_t now_ns, C
     conn.snd_max = seq_max(conn.snd_max, conn.snd_nxt)
     if not plan.again:
         rtt_start(conn, conn.snd_nxt, now_ns)
-    if not conn.flags & CONN_RTO_ARMED:
-        rto_arm(conn, now_ns)
+    if plan.seq == conn.snd_una or not conn.flags & CONN_RTO_ARMED:
+        rto_arm(conn, now_ns)           # a timer that waited for the window to open begins anew
 
 
 cdef inline uint32_t conn_ip_offset(const TcpConn *conn) noexcept nogil:

@@ -21,6 +21,7 @@ from cython_ext.tcp.table cimport TcpTable, table_insert, table_key_word
 from cython_ext.wire.bytes cimport load_u64, store_be16, store_be32
 from cython_ext.wire.ipv4 cimport IPV4_BYTES
 from cython_ext.wire.ipv6 cimport IPV6_BYTES
+from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport (
     TCP_ACK, TCP_BYTES, TCP_SYN, TCP_TIMESTAMP_BYTES, tcp_emit_fixed, tcp_emit_timestamps,
 )
@@ -31,6 +32,7 @@ cdef enum:
     MSS_LEAST = 64                  # below it a peer would make us send headers only
     OPTION_MSS_BYTES = 4
     OPTION_SCALE_BYTES = 4
+    ISN_GAP = 65536                 # from the last number of the connection before, beyond its window
 
 
 cdef inline uint64_t isn_hash(const TcpConn *conn, uint16_t port, const SipKey *key) noexcept nogil:
@@ -54,9 +56,13 @@ cdef inline uint16_t segment_bytes_most(const TcpConn *conn, uint16_t peer_mss, 
 
 cdef inline uint32_t syn_open(
     TcpTable *table, const Segment *segment, const Local *local, const SipKey *key,
-    uint32_t mtu, uint32_t window, uint8_t driver, uint64_t now_ns,
+    uint32_t mtu, uint32_t window, const uint32_t *last_seq, uint64_t now_ns,
 ) noexcept nogil:
-    """A record in SYN_RCVD for the segment's peer, or NIL when the table is full."""
+    """A record in SYN_RCVD for the segment's peer, or NIL when the table is full.
+
+    last_seq: the highest number that an earlier connection of the same peer used, if it is known:
+    the new one begins beyond (RFC 9293 3.6.1).
+    """
     cdef uint32_t number = table_insert(table, segment)
     cdef TcpConn *conn
     cdef uint64_t secret
@@ -68,10 +74,12 @@ cdef inline uint32_t syn_open(
     conn.tag_type = segment.eth.tag_type
     conn.tag = segment.eth.tag
     conn.pseudo = segment.pseudo
-    conn.driver = driver
+    conn.driver = segment.driver
     conn.mss = segment_bytes_most(conn, segment.tcp.mss, mtu)
     secret = isn_hash(conn, local.port, key)
     conn.snd_una = <uint32_t>(now_ns // 4000) + <uint32_t>secret      # RFC 6528 3: M ticks every 4 us
+    if last_seq != NULL and seq_lt(conn.snd_una, last_seq[0] + ISN_GAP):
+        conn.snd_una = last_seq[0] + ISN_GAP
     conn.recover = conn.snd_una
     conn.ts_offset = <uint32_t>(secret >> 32)
     conn.snd_nxt = conn.snd_una + 1

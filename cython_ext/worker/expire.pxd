@@ -117,7 +117,8 @@ cdef inline bint expire_rto(Worker *worker, uint32_t number, uint64_t now_ns) no
         rto_disarm(conn)
         return True
     rtt_forget(conn)
-    if conn.snd_wnd == 0 and conn.send_queue:
+    conn.flags |= CONN_PROBE                        # short segments have waited long enough
+    if conn.send_queue and (conn.snd_wnd == 0 or conn.snd_max == conn.snd_una):
         return probe_window(worker, conn, now_ns)
     count(&worker.counters, C_RTO)
     if conn.backoff >= RETRIES_MOST:
@@ -146,10 +147,10 @@ cdef inline bint repeat_syn_ack(Worker *worker, uint32_t number, uint64_t now_ns
 
 
 cdef inline bint probe_window(Worker *worker, TcpConn *conn, uint64_t now_ns) noexcept nogil:
-    """One octet into a closed window, ever more seldom (RFC 9293 3.8.6.1). It is no loss: the
-    congestion window stays. The idle timeout bounds how long."""
+    """One octet into a closed window, or what fits into one too small for a full segment, ever
+    more seldom (RFC 9293 3.8.6.1, 3.8.6.2.1). It is no loss: the congestion window stays. The
+    idle timeout bounds how long."""
     count(&worker.counters, C_WINDOW_PROBES)
-    conn.flags |= CONN_PROBE
     conn.snd_nxt = conn.snd_una
     if conn.backoff < BACKOFF_MOST:
         conn.backoff += 1

@@ -20,14 +20,14 @@ from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.http.date cimport date_make
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.tcp.conn cimport (
-    CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
+    CONN_ACK_NOW, CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
     TCP_LAST_ACK, TCP_TIME_WAIT, TcpConn, tick_of,
 )
 from cython_ext.tcp.input cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
     TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew,
 )
-from cython_ext.tcp.loss cimport rto_disarm
+from cython_ext.tcp.loss cimport rto_disarm, rtt_forget
 from cython_ext.tcp.reset cimport reset_emit
 from cython_ext.tcp.syn cimport syn_open
 from cython_ext.tcp.table cimport table_find, table_hash, table_prefetch, wait_append, wait_unlink
@@ -37,7 +37,7 @@ from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.queue cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, session_acked, session_start,
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, drop_buffer, session_acked, session_start,
 )
 from cython_ext.worker.session cimport (
     session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
@@ -80,10 +80,10 @@ cdef inline void answer_reset(
 
 
 cdef inline void listen(
-    Worker *worker, uint32_t port_number, const Segment *segment, Spare *spare, uint64_t now_ns
+    Worker *worker, const Segment *segment, Spare *spare, const uint32_t *last_seq, uint64_t now_ns
 ) noexcept nogil:
-    """A segment without a connection (RFC 9293 3.10.7.1, 3.10.7.2)."""
-    cdef Port *port = &worker.ports[port_number]
+    """A segment without a connection (RFC 9293 3.10.7.1, 3.10.7.2). last_seq: see syn_open."""
+    cdef Port *port = &worker.ports[segment.driver]
     cdef uint32_t number
     if segment.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN) != TCP_SYN:
         count(&worker.counters, C_NO_CONNECTION)
@@ -102,7 +102,7 @@ cdef inline void listen(
         connection_end(worker, worker.table.wait_oldest)
     number = syn_open(
         &worker.table, segment, &worker.local, &worker.config.isn_key, worker.config.mtu,
-        REQUEST_BUFFER_BYTES, <uint8_t>port_number, now_ns,
+        REQUEST_BUFFER_BYTES, last_seq, now_ns,
     )
     if number == NIL:
         count(&worker.counters, C_SYN_TABLE_FULL)
@@ -121,6 +121,8 @@ cdef inline bint syn_reuses(const TcpConn *conn, const Segment *segment) noexcep
             return True
         if conn.ts_recent != segment.tcp.ts_value:
             return False
+    elif segment.tcp.has_timestamps:
+        return True
     return seq_lt(conn.rcv_nxt, segment.tcp.seq)
 
 
@@ -153,57 +155,72 @@ cdef inline void take_data(
     happened[0] |= tcp_take(conn, taken, events)
 
 
+cdef inline void resume_requests(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """The response queue has room again: goes on with the requests that waited for it."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    cdef uint64_t queued = 0
+    session_drain(&worker.service, session, tick_of(now_ns), &queued)
+    tcp_queue(conn, queued)
+    tcp_window_grew(conn, session_window(session))
+
+
 cdef inline void carry_events(
     Worker *worker, uint32_t number, uint32_t happened, const TcpEvents *events, uint64_t now_ns
 ) noexcept nogil:
     """From TCP's events to HTTP's reactions."""
     cdef TcpConn *conn = &worker.table.conns[number]
     cdef Session *session = &worker.sessions[number]
-    cdef uint64_t queued = 0
     if happened & EVENT_ESTABLISHED:
         worker.table.half_open -= 1
         count(&worker.counters, C_OPENED)
     if happened & EVENT_ACKED:
         session_acked(&worker.service, session, events.acked)
         if session_is_blocked(session):
-            session_drain(&worker.service, session, tick_of(now_ns), &queued)
-            tcp_queue(conn, queued)
-            tcp_window_grew(conn, session_window(session))
+            resume_requests(worker, number, now_ns)
         if worker.service.draining and session_is_idle(session):
             session.flags |= SESSION_CLOSING
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
-    if session.flags & SESSION_CLOSING or (conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session)):
+    if session.flags & SESSION_CLOSING:
+        tcp_close(conn)
+    elif conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session):
+        drop_buffer(&worker.service, session)       # of a request that nobody will complete
         tcp_close(conn)
     if happened & EVENT_TIME_WAIT:
         enter_time_wait(worker, number, now_ns)
 
 
 cdef inline void take_segment(
-    Worker *worker, uint32_t port_number, Segment *segment, Spare *spare, uint64_t now_ns
+    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
 ) noexcept nogil:
     cdef uint32_t number = table_find(&worker.table, segment)
     cdef TcpConn *conn
     cdef TcpEvents events
-    cdef uint32_t happened
-    if number != NIL and syn_reuses(&worker.table.conns[number], segment):
-        count(&worker.counters, C_TIME_WAIT_REUSED)
-        connection_end(worker, number)
-        number = NIL
+    cdef uint32_t happened, last_seq
     if number == NIL:
-        listen(worker, port_number, segment, spare, now_ns)
+        listen(worker, segment, spare, NULL, now_ns)
+        return
+    if syn_reuses(&worker.table.conns[number], segment):
+        count(&worker.counters, C_TIME_WAIT_REUSED)
+        last_seq = worker.table.conns[number].snd_max
+        connection_end(worker, number)
+        listen(worker, segment, spare, &last_seq, now_ns)
         return
     conn = &worker.table.conns[number]
     happened = tcp_input(conn, segment, now_ns, &events, &worker.counters)
     if happened & EVENT_RESET:
-        answer_reset(worker, &worker.ports[port_number], segment, spare)
+        answer_reset(worker, &worker.ports[segment.driver], segment, spare)
         return
+    if conn.driver != segment.driver:
+        spare = NULL                    # a frame goes out only by the driver whose memory it lies in
     if happened & EVENT_CLOSED:
         if conn.state == TCP_LAST_ACK and not segment.tcp.flags & TCP_RST:
             count(&worker.counters, C_CLOSED)
         connection_end(worker, number)
         return
     if happened & EVENT_SYN_AGAIN:
+        rtt_forget(conn)
         send_syn_ack(worker, number, spare, now_ns)
         return
     carry_events(worker, number, happened, &events, now_ns)
@@ -232,6 +249,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
             &frames[i], &worker.local, port.mac, port.accept_partial, &segments[i], &worker.counters
         )
         if sound[i]:
+            segments[i].driver = <uint8_t>port_number
             table_hash(&worker.table, &segments[i])
     for i in range(received):
         if sound[i]:
@@ -240,7 +258,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
         spare.frame = frames[i]
         spare.available = True
         if sound[i]:
-            take_segment(worker, port_number, &segments[i], &spare, now_ns)
+            take_segment(worker, &segments[i], &spare, now_ns)
         if spare.available:
             unused[unused_count] = frames[i]
             unused_count += 1
@@ -275,7 +293,8 @@ cdef inline void resume_listed(Worker *worker, uint64_t now_ns) noexcept nogil:
 
 
 cdef inline void begin_drain(Worker *worker) noexcept nogil:
-    """No new connections; idle ones close, the others after the responses they wait for."""
+    """No new connections. Who has sent no part of a further request is told so by a FIN behind the
+    responses queued; the others by the response to it."""
     cdef uint32_t number
     cdef TcpConn *conn
     worker.service.draining = True

@@ -9,6 +9,7 @@ from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.base.siphash cimport SipKey
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
+from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
 from cython_ext.tcp.conn cimport (
     CONN_OUTPUT_LISTED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
@@ -88,6 +89,7 @@ cdef inline int worker_init(
         ) != 0
     ):
         return -1
+    date_make(&worker.service.date, 0)
     worker.sessions = <Session *>calloc(config.connections, sizeof(Session))
     worker.listed = <uint32_t *>calloc(ring, sizeof(uint32_t))
     worker.listed_mask = ring - 1

@@ -42,6 +42,7 @@ class Net:
 
     def __init__(self, image: memoryview, *, wall_s: int = 1_000_000_000, **options: Any) -> None:
         self.now_ns = FIRST_NS
+        self.wall_s = wall_s
         self.engine = Engine(
             image=image,
             addresses=[SERVER_IP],
@@ -91,6 +92,11 @@ class Net:
             self.now_ns += step_ms * 1_000_000
             self.turn()
         self.settle()
+
+    @property
+    def second(self) -> int:
+        """Of the wall clock, since 1970."""
+        return self.wall_s + (self.now_ns - FIRST_NS) // 1_000_000_000
 
     def counter(self, name: str) -> int:
         return self.engine.counters()[name]
@@ -235,8 +241,9 @@ class Connection:
     def _take(self, seq: int, flags: int, payload: bytes) -> None:
         assert not payload or len(payload) <= self.mss
         first = (seq - self.peer_isn - 1) & 0xFFFFFFFF
-        known = len(self.received) - first
-        assert known >= 0, "a gap in the stream"
+        known = max(len(self.received) - first, 0)
+        assert first <= len(self.received) + self.peer_closed, "a gap in the stream"
+        assert not (payload[known:] and self.peer_closed), "octets behind the end"
         assert self.received[first:][: len(payload)] == payload[:known], "not what was sent before"
         payload = payload[known:]
         self.received += payload
