@@ -36,6 +36,15 @@ class XdpSocket:
     @property
     def zero_copy(self) -> bool:
         """As read back from the kernel (XDP_OPTIONS), not as asked for."""
+    @property
+    def busy_poll(self) -> bool:
+        """Whether the kernel accepted busy polling."""
+    @property
+    def prefer_busy_poll(self) -> bool:
+        """Whether it is preferred to interrupts, which needs receive and transmit in one NAPI context."""
+    def stop_preferring_busy_poll(self) -> None: ...
+    def send_completes(self, frame: Buffer, *, timeout_ms: int) -> bool:
+        """Before an engine runs: sends one frame; whether it came back within `timeout_ms`."""
     def statistics(self) -> dict[str, int]:
         """XDP_STATISTICS of the kernel and the driver's own counts."""
     def close(self) -> None: ...

@@ -12,11 +12,11 @@ from cython_ext.content cimport precompute
 from cython_ext.content.store cimport IMAGE_VERSION, image_header
 from cython_ext.driver.af_xdp cimport (
     AF_XDP_AUTO, AF_XDP_COPY, AF_XDP_ZERO_COPY, AfXdpConfig, af_xdp_close, af_xdp_driver, af_xdp_open,
-    af_xdp_statistics,
+    af_xdp_statistics, af_xdp_tx_completes,
 )
 from cython_ext.driver.af_xdp_path cimport (
     AF_XDP_STAGE_BIND, AF_XDP_STAGE_MEMORY, AF_XDP_STAGE_OPTIONS, AF_XDP_STAGE_RINGS, AF_XDP_STAGE_SOCKET,
-    AF_XDP_STAGE_UMEM, AfXdp,
+    AF_XDP_STAGE_UMEM, AfXdp, af_xdp_stop_preferring,
 )
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.memory cimport (
@@ -109,6 +109,25 @@ cdef class XdpSocket:
     @property
     def zero_copy(self):
         return bool(self._socket.zero_copy)
+
+    @property
+    def busy_poll(self):
+        return bool(self._socket.busy_poll)
+
+    @property
+    def prefer_busy_poll(self):
+        return bool(self._socket.prefer_busy_poll)
+
+    def stop_preferring_busy_poll(self):
+        af_xdp_stop_preferring(&self._socket)
+
+    def send_completes(self, const uint8_t[::1] frame not None, *, uint32_t timeout_ms):
+        cdef bint completed
+        if self._socket.fd < 0 or frame.shape[0] == 0:
+            raise ValueError("an open socket and a frame are needed")
+        with nogil:
+            completed = af_xdp_tx_completes(&self._socket, &frame[0], <uint32_t>frame.shape[0], timeout_ms)
+        return bool(completed)
 
     def statistics(self):
         cdef XskStatistics kernel

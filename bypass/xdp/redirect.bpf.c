@@ -65,6 +65,14 @@ struct {
     __type(value, __u64);
 } outcomes SEC(".maps");
 
+/* By receive queue: packets to one of our pairs for which no socket was there. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 64);
+    __type(key, __u32);
+    __type(value, __u64);
+} unserved SEC(".maps");
+
 static __always_inline int count(__u32 outcome, int action)
 {
     __u64 *counter = bpf_map_lookup_elem(&outcomes, &outcome);
@@ -75,11 +83,18 @@ static __always_inline int count(__u32 outcome, int action)
 
 static __always_inline int steer(struct xdp_md *context, const struct target *target)
 {
+    __u32 queue = context->rx_queue_index;
+    __u64 *missed;
     int action;
     if (!bpf_map_lookup_elem(&targets, target))
         return count(PASSED_OTHER, XDP_PASS);
-    action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
-    return count(action == XDP_REDIRECT ? REDIRECTED : NO_SOCKET, action);
+    action = bpf_redirect_map(&sockets, queue, XDP_PASS);
+    if (action == XDP_REDIRECT)
+        return count(REDIRECTED, action);
+    missed = bpf_map_lookup_elem(&unserved, &queue);
+    if (missed)
+        __sync_fetch_and_add(missed, 1);
+    return count(NO_SOCKET, action);
 }
 
 static __always_inline int steer_ipv4(struct xdp_md *context, void *start, void *end)

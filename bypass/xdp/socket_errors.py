@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bypass.errors import BypassError, PrivilegeError, UnavailableError
+from bypass.nic.quirks import quirks_of
 
 T = TypeVar("T")
 
@@ -159,12 +160,13 @@ def _bind(what: str, code: int, request: SocketRequest) -> BypassError:
 
 
 def _zero_copy(what: str, code: int, request: SocketRequest) -> BypassError:
-    if code == errno.EOPNOTSUPP:
+    known = quirks_of(request.driver).zero_copy_refusals.get(code)
+    if known:
+        why = f"zero-copy was refused: {known}"
+    elif code == errno.EOPNOTSUPP:
         why = f"{request.driver} has no AF_XDP zero-copy in this kernel"
     elif code == errno.ENOENT:
         why = "zero-copy was refused: the device cannot reset a single queue"
-    elif request.driver == "virtio_net":
-        why = "zero-copy was refused: virtio_net needs a device with iommu_platform (ACCESS_PLATFORM)"
     else:
         why = (
             "zero-copy was refused: the queue does not exist, the MTU is too large for the frame size, or"

@@ -11,25 +11,27 @@ from bypass.serve.server import open_server
 from tests.serve.conftest import Boom, FakeParts, plan_for
 
 STEPS = [
-    "load 2",
+    "load 64",
+    "look",
+    "attach eth7 auto",
+    "settle",
     "open 0",
     "open 1",
     "engine",
     "register 0",
     "register 1",
     "targets 2 80",
-    "attach eth7 auto",
 ]
 IMAGE = memoryview(b"image")
 
 
-def test_attaching_is_the_last_step_and_detaching_comes_before_closing(fake: FakeParts) -> None:
+def test_targets_are_named_last_and_detaching_comes_before_closing(fake: FakeParts) -> None:
     with open_server(plan_for(), IMAGE, fake.parts()) as server:
         assert fake.log == STEPS
         assert server.mode == "native"
         assert server.running
         assert not server.zero_copy
-    assert fake.log[len(STEPS) :] == ["stop", "detach", "close 1", "close 0", "unload"]
+    assert fake.log[len(STEPS) :] == ["stop", "detach", "close 1", "close 0", "detach", "undo", "unload"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -41,8 +43,10 @@ def test_a_failed_step_leaves_nothing_open(step: str) -> None:
     closed = [line.split()[1] for line in fake.log if line.startswith("close ")]
     assert closed == opened[::-1]
     assert fake.log[-1] == "unload"
+    if step in STEPS[2:]:
+        assert fake.log[-3:] == ["detach", "undo", "unload"]
     if step == STEPS[-1]:
-        assert fake.log[-5:] == ["stop", "detach", "close 1", "close 0", "unload"]
+        assert fake.log[-7:] == ["stop", "detach", "close 1", "close 0", "detach", "undo", "unload"]
 
 
 @pytest.mark.parametrize("number", [errno.ENXIO, errno.ENETDOWN, errno.EIO])
@@ -60,3 +64,28 @@ def test_a_failure_inside_leaves_nothing_open(fake: FakeParts) -> None:
         raise Boom
     assert fake.log[-1] == "unload"
     assert "detach" in fake.log
+
+
+def test_queues_that_attaching_brings_about_get_sockets_too(fake: FakeParts) -> None:
+    fake.settled_queues = (0, 1, 2)
+    with open_server(plan_for(), IMAGE, fake.parts()) as server:
+        assert server.plan.queues == (0, 1, 2)
+        assert [step for step in fake.log if step.startswith("register")] == [
+            "register 0",
+            "register 1",
+            "register 2",
+        ]
+
+
+def test_a_generic_program_means_copies_and_is_said(fake: FakeParts) -> None:
+    fake.attached_as = "generic"
+    notices: list[str] = []
+    with open_server(plan_for(driver="virtio_net"), IMAGE, fake.parts(), notices.append) as server:
+        assert server.mode == "generic"
+        assert fake.socket_plan.zero_copy is False
+    assert notices[0].startswith("eth7: virtio_net refused native XDP (receive offloads are on")
+
+
+def test_who_insists_on_zero_copy_gets_no_generic_program(fake: FakeParts) -> None:
+    with open_server(plan_for(memory="zero-copy"), IMAGE, fake.parts()):
+        assert "attach eth7 native" in fake.log

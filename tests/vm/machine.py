@@ -85,7 +85,7 @@ class Machine:
         """Runs a shell command. TimeoutError, with what it said so far, when it does not end in time."""
         self._calls += 1
         mark = f"end-{self._calls}"
-        self._channel.sendall(f"{{ {command}\n}} </dev/null 2>&1; echo; echo {mark} $?\n".encode())
+        self._channel.sendall(f"{{ {command}\n}} </dev/null 2>&1; s=$?; echo; echo {mark} $s\n".encode())
         said = self._read_until(f"\n{mark} ".encode(), time.monotonic() + timeout_s)
         status = self._read_until(b"\n", time.monotonic() + 5.0)
         return Done(int(status), said.decode(errors="replace").replace("\r\n", "\n"))

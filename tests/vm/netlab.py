@@ -22,6 +22,7 @@ from tests.vm.initramfs import base_archive, project_archive
 from tests.vm.machine import Done, Machine
 
 PREFIX = "bypass-vm"
+GUEST_SCRIPTS = Path(__file__).with_name("guest")
 _COUNT = itertools.count()
 _STALE = re.compile(rf"^{PREFIX}-(\d+)-\d+$")
 
@@ -76,7 +77,8 @@ class GuestLab:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
             self._make_network(stack)
-            project = project_archive(folder / "project.cpio", self._files)
+            scripts = {f"srv/vm/{path.name}": path for path in GUEST_SCRIPTS.glob("*.py")}
+            project = project_archive(folder / "project.cpio", self._files | scripts)
             devices = [word for number, card in enumerate(self._cards) for word in _device(number, card)]
             # The emulator dies with this process, however that ends.
             wrapper = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace]
@@ -89,6 +91,12 @@ class GuestLab:
                     f"/usr/sbin/ip address add {wire.guest6}/64 dev {wire.ifname} nodad",
                     f"/usr/sbin/ip link set {wire.ifname} up",
                 )
+            self.guest(
+                "python3 /srv/vm/starter.py >/run/starter.log 2>&1 &"
+                " until grep -q ready /run/starter.log; do usleep 50000; jobs %1 >/dev/null || break; done;"
+                " grep -q ready /run/starter.log || { cat /run/starter.log; false; }",
+                timeout_s=60.0,
+            )
             self._closing = stack.pop_all()
         return self
 
