@@ -87,6 +87,7 @@ def run(options: ServeOptions, messages: Messages) -> int:
             image = stack.enter_context(open_site(Path(options.site), options.max_memory or None, progress))
         stop.check()
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
+        stop.attend()
         announce(messages, server, image)
         summary = serve_until_stopped(server, stop, options.drain_timeout, warn=messages.warn)
     left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
@@ -101,7 +102,10 @@ def run(options: ServeOptions, messages: Messages) -> int:
 def account(messages: Messages, summary: Summary) -> None:
     """Where frames went, and whether any went missing."""
     for totals in summary.queues:
-        messages.detail(f"  queue {totals.queue}: {totals.received} frames in, {totals.sent} out")
+        messages.detail(
+            f"  queue {totals.queue}: {totals.received} frames in, {totals.sent} out,"
+            f" {totals.starved} times without a buffer"
+        )
     words = f"{plural(summary.frames_lost, 'packet buffer')} lost"
     if summary.frames_lost:
         messages.warn(f"{words}: this is a bug, please report it")

@@ -20,6 +20,7 @@ from bypass.serve.privileges import allow_locked_memory, effective_capabilities
 from bypass.xdp.features import read_device
 
 LINK_TIMEOUT_S = 10.0
+NO_LINK_TIMEOUT_S = 3.0
 _LINK_LOOK_S = 0.02
 
 
@@ -39,8 +40,10 @@ class AttachEffects:
         notice: is told what could not be put right.
         """
         name = self._plan.interface.name
-        if self._had_carrier and not self._wait_for_carrier():
-            notice(f"{name}: no link {LINK_TIMEOUT_S:.0f} s after the XDP program was attached")
+        # Without a link before, it may be on its way up, as after the last server's end.
+        timeout_s = LINK_TIMEOUT_S if self._had_carrier else NO_LINK_TIMEOUT_S
+        if not self._wait_for_carrier(timeout_s):
+            notice(f"{name}: no link {timeout_s:.0f} s after the XDP program was attached")
         plan = self._with_present_queues()
         if self._table is not None and not self._restore_table():
             notice(
@@ -53,8 +56,8 @@ class AttachEffects:
         if self._table is not None:
             self._restore_table()
 
-    def _wait_for_carrier(self) -> bool:
-        deadline = time.monotonic() + LINK_TIMEOUT_S
+    def _wait_for_carrier(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
         while not _has_carrier(self._plan.interface.index):
             if time.monotonic() > deadline:
                 return False

@@ -27,11 +27,12 @@ def _unheard(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class QueueTotals:
-    """What went through one queue. Frames."""
+    """What went through one queue: frames, and how often its driver found no buffer to receive into."""
 
     queue: int
     received: int
     sent: int
+    starved: int
 
 
 class Server:
@@ -98,7 +99,8 @@ class Server:
         totals = []
         for queue, socket in zip(self.plan.queues, self._sockets, strict=True):
             counts = socket.statistics()
-            totals.append(QueueTotals(queue, counts.get("rx_frames", 0), counts.get("tx_frames", 0)))
+            figures = (counts[name] for name in ("rx_frames", "tx_frames", "rx_fill_ring_empty_descs"))
+            totals.append(QueueTotals(queue, *figures))
         return totals
 
     def newly_unserved(self) -> list[int]:

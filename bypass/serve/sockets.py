@@ -14,6 +14,7 @@ from bypass.xdp.socket_errors import SocketRequest, explain, open_with_retry, st
 
 BUSY_POLL_US = 20
 _CHECK_MS = 200
+_CHECK_FRAMES = 8
 _REFUSALS = {errno.EINVAL, errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV, errno.ENOMEM}
 # Ethernet Configuration Testing Protocol, to and from ourselves: a switch drops what would go back to
 # the port it came from, and no host takes it.
@@ -76,11 +77,12 @@ def _check_busy_poll(plan: Plan, queue: int, socket: XdpSocket, notice: Callable
         return
     mac = plan.interface.mac
     frame = (mac + mac + _LOOPBACK_ETHERTYPE).ljust(_SHORTEST_FRAME_BYTES, b"\0")
-    if socket.prefer_busy_poll and not socket.send_completes(frame, timeout_ms=_CHECK_MS):
+    # One frame may leave by a stray interrupt; so many in a row do not.
+    if socket.prefer_busy_poll and not all(
+        socket.send_completes(frame, timeout_ms=_CHECK_MS) for _ in range(_CHECK_FRAMES)
+    ):
         socket.stop_preferring_busy_poll()
-        done = socket.send_completes(frame, timeout_ms=_CHECK_MS)
         notice(
             f"{name}: frames do not leave with preferred busy polling, as where {plan.driver} serves receive"
             " and transmit apart; polling without preference"
-            + ("" if done else ", and even so a test frame did not leave yet")
         )

@@ -6,7 +6,9 @@ import errno
 import socket
 
 from bypass.errors import BypassError, PrivilegeError, UnavailableError
+from bypass.nic.quirks import quirks_of
 from bypass.xdp import libbpf
+from bypass.xdp.features import read_device
 from bypass.xdp.libbpf import LibbpfError
 
 _GENERIC_REMEDY = "Use '--mode generic', which works with every driver but is slower"
@@ -46,6 +48,8 @@ def attach_error(error: LibbpfError, ifindex: int, ifname: str, mode: str) -> By
     if not _exists(ifindex):
         code = errno.ENODEV  # the kernel says EINVAL
     why, remedy = _REFUSALS.get(code or 0, ("", ""))
+    if code == errno.EOPNOTSUPP:
+        why = _attach_refusal(ifname) or why
     return UnavailableError(what, why=why, remedy=remedy)
 
 
@@ -90,6 +94,14 @@ def _conflict(what: str, ifindex: int, ifname: str) -> UnavailableError:
             f"'ip link set dev {ifname} xdp off' or 'xdpgeneric off' removes it"
         ),
     )
+
+
+def _attach_refusal(ifname: str) -> str:
+    """What is known of this driver's refusals, or nothing."""
+    try:
+        return quirks_of(read_device(ifname).driver).attach_refusal
+    except UnavailableError:
+        return ""
 
 
 def _exists(ifindex: int) -> bool:

@@ -165,7 +165,7 @@ class FakeSocket:
         self.zero_copy = self.busy_poll = self.prefer_busy_poll = False
 
     def statistics(self) -> dict[str, int]:
-        return {"rx_frames": 10 + self._queue, "tx_frames": 20 + self._queue}
+        return {"rx_frames": 10 + self._queue, "tx_frames": 20 + self._queue, "rx_fill_ring_empty_descs": 1}
 
     def close(self) -> None:
         self._parts.log.append(f"close {self._queue}")

@@ -36,7 +36,7 @@ def test_sigterm_drains_and_returns_what_was_done(fake: FakeParts) -> None:
     summary = _serve(fake)
     assert fake.draining
     assert (summary.requests, summary.sent_bytes, summary.left_open) == (12, 3400, 0)
-    assert summary.queues == (QueueTotals(0, 10, 20), QueueTotals(1, 11, 21))
+    assert summary.queues == (QueueTotals(0, 10, 20, 1), QueueTotals(1, 11, 21, 1))
 
 
 def test_lost_packet_buffers_are_in_the_summary(fake: FakeParts) -> None:

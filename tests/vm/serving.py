@@ -23,10 +23,11 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Frames by queue, in and out, and those that were lost."""
+    """By queue: frames in, frames out, times without a buffer. And frames that were lost."""
 
     received: dict[int, int]
     sent: dict[int, int]
+    starved: dict[int, int]
     lost: int
 
 
@@ -94,14 +95,11 @@ class GuestServer:
 
 def account(said: str) -> Account:
     """From the words that `bypass serve -v` ends with."""
-    queues = re.findall(r"queue (\d+): (\d+) frames in, (\d+) out", said)
+    queues = re.findall(r"queue (\d+): (\d+) frames in, (\d+) out, (\d+) times without", said)
     lost = re.search(r"(\d+) packet buffers? lost", said)
     assert lost is not None and queues, said
-    return Account(
-        {int(queue): int(count) for queue, count, _ in queues},
-        {int(queue): int(count) for queue, _, count in queues},
-        int(lost[1]),
-    )
+    received, sent, starved = ({int(line[0]): int(line[n]) for line in queues} for n in (1, 2, 3))
+    return Account(received, sent, starved, int(lost[1]))
 
 
 @contextmanager
