@@ -122,12 +122,9 @@ cdef class XdpSocket:
         af_xdp_stop_preferring(&self._socket)
 
     def send_completes(self, const uint8_t[::1] frame not None, *, uint32_t timeout_ms):
-        cdef bint completed
         if self._socket.fd < 0 or frame.shape[0] == 0:
             raise ValueError("an open socket and a frame are needed")
-        with nogil:
-            completed = af_xdp_tx_completes(&self._socket, &frame[0], <uint32_t>frame.shape[0], timeout_ms)
-        return bool(completed)
+        return bool(af_xdp_tx_completes(&self._socket, &frame[0], <uint32_t>frame.shape[0], timeout_ms))
 
     def statistics(self):
         cdef XskStatistics kernel

@@ -50,7 +50,7 @@ QUIRKS: dict[str, Quirks] = {
             errno.EINVAL: "virtio_net needs a device with iommu_platform (feature ACCESS_PLATFORM) for it",
             errno.ENOENT: "the device cannot reset a single queue (queue_reset is off)",
         },
-        attach_refusal="receive offloads are on that this device cannot switch off (guest_csum, guest_tso4, ...)",
+        attach_refusal="receive offloads are on that this device cannot switch off (guest_csum, guest_tso4)",
     ),
     # drivers/net/ethernet/intel/igb/igb_xsk.c; seen in zero-copy mode. tests/vm/test_igb.py.
     "igb": Quirks(full_page_frames=True),

@@ -25,7 +25,7 @@ _LINK_LOOK_S = 0.02
 
 
 class AttachEffects:
-    """Made before attaching. `settle` after it, `undo` after detaching; both harmless when nothing changed."""
+    """Made before attaching; then `settle`, and `undo` after detaching. Harmless where nothing changed."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -35,7 +35,7 @@ class AttachEffects:
         )
 
     def settle(self, notice: Callable[[str], None]) -> Plan:
-        """Waits for the link, takes up queues that came to be, spreads flows as before. The plan to go on with.
+        """Waits for the link, takes up new queues, spreads flows as before. Returns the plan to go on with.
 
         notice: is told what could not be put right.
         """

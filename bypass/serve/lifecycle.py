@@ -72,7 +72,8 @@ def _warn_of_unserved(server: Server, warn: Callable[[str], None]) -> None:
     for queue in server.newly_unserved():
         warn(
             f"{name} queue {queue}: packets for us arrive there and no socket takes them, so the kernel"
-            f" answers; serve it with --queue {queue}, or keep flows off it: ethtool -X {name} equal {len(queues)}"
+            f" answers; serve it with --queue {queue}, or keep flows off it:"
+            f" ethtool -X {name} equal {len(queues)}"
         )
 
 

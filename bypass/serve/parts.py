@@ -14,7 +14,6 @@ from bypass.serve.interface import Address, Interface, still_usable
 from bypass.serve.plan import Plan
 from bypass.worker import Runnable
 
-
 Notice = Callable[[str], None]
 """Is told, in a sentence, of something that works less well than hoped."""
 

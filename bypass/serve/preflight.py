@@ -24,9 +24,7 @@ def prepare(options: ServeOptions, command: str) -> Plan:
     require_usable(interface)
     device = read_device(interface.name)
     require_cpu(options.cpu, os.sched_getaffinity(0))
-    plan = make_plan(
-        options, interface, device.driver, device.rx_queues, device.tx_queues, device.zero_copy
-    )
+    plan = make_plan(options, interface, device.driver, device.rx_queues, device.tx_queues, device.zero_copy)
     have = effective_capabilities()
     require_capabilities(have, command)
     allow_locked_memory(plan.locked_bytes, have)

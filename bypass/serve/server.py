@@ -67,7 +67,7 @@ class Server:
 
     @property
     def busy_poll(self) -> str:
-        """"preferred" when every queue has it so, "plain" when it is on without preference, else "no"."""
+        """ "preferred" when every queue has it so, "plain" when it is on without preference, else "no"."""
         if all(socket.prefer_busy_poll for socket in self._sockets):
             return "preferred"
         return "plain" if all(socket.busy_poll for socket in self._sockets) else "no"

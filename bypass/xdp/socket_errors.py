@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bypass.errors import BypassError, PrivilegeError, UnavailableError
+from bypass.errors import BypassError, PrivilegeError, UnavailableError, errno_name
 from bypass.nic.quirks import quirks_of
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def stage_of(error: OSError) -> str:
 def explain(error: OSError, request: SocketRequest) -> BypassError:
     """The error for people: what failed on which queue, why, and what to do."""
     stage = stage_of(error)
-    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    name = errno_name(error.errno)
     code = error.errno or 0
     what = (
         f"{request.ifname} queue {request.queue}: {_STEPS.get(stage, 'opening the socket')} failed ({name})"

@@ -1,6 +1,6 @@
-"""Run in the client's namespace: sends the same SYN to a server's port 80 over and over, faster than it looks.
+"""Run in the client's namespace: sends the same SYN to a server's port 80 over and over.
 
-    flood.py INTERFACE SERVER_MAC CLIENT_ADDRESS SERVER_ADDRESS FRAMES
+flood.py INTERFACE SERVER_MAC CLIENT_ADDRESS SERVER_ADDRESS FRAMES
 """
 
 from __future__ import annotations

@@ -113,7 +113,9 @@ class Machine:
                 more = self._channel.recv(65536)
             except TimeoutError:
                 tail = self._received[-2000:].decode(errors="replace")
-                raise TimeoutError(f"no answer from the guest; it said: {tail}\n{self._last_words()}") from None
+                raise TimeoutError(
+                    f"no answer from the guest; it said: {tail}\n{self._last_words()}"
+                ) from None
             except ConnectionResetError:
                 more = b""
             if not more:

@@ -39,7 +39,9 @@ class Card:
 IGB = Card("igb")
 VIRTIO = Card("virtio-net-pci", "disable-legacy=on,rx_queue_size=1024,iommu_platform=on")
 VIRTIO_MULTI = Card(
-    "virtio-net-pci", "disable-legacy=on,rx_queue_size=1024,iommu_platform=on,mq=on,vectors=10,rss=on", pairs=4
+    "virtio-net-pci",
+    "disable-legacy=on,rx_queue_size=1024,iommu_platform=on,mq=on,vectors=10,rss=on",
+    pairs=4,
 )
 
 
@@ -82,9 +84,7 @@ class GuestLab:
             devices = [word for number, card in enumerate(self._cards) for word in _device(number, card)]
             # The emulator dies with this process, however that ends.
             wrapper = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace]
-            self.machine = stack.enter_context(
-                Machine(folder, [base_archive(), project], devices, wrapper)
-            )
+            self.machine = stack.enter_context(Machine(folder, [base_archive(), project], devices, wrapper))
             for wire in self.wires:
                 self.guest(
                     f"/usr/sbin/ip address add {wire.guest4}/24 dev {wire.ifname}",

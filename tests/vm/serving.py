@@ -31,15 +31,13 @@ class Account:
     lost: int
 
 
-class GuestServer:
-    """One process. `said` is all of its words so far."""
+class GuestProcess:
+    """One that starter.py starts. `said` is all of its words so far."""
 
-    def __init__(self, lab: GuestLab, *arguments: str, site: str = SITE, wire: Wire | None = None) -> None:
+    def __init__(self, lab: GuestLab, arguments: list[str]) -> None:
         self._lab = lab
         self._name = f"server-{next(_numbers)}"
-        interface = (wire or lab.wire).ifname
-        words = ["serve", "-v", site, "--interface", interface, *arguments]
-        request = json.dumps({"name": self._name, "arguments": words})
+        request = json.dumps({"name": self._name, "arguments": arguments})
         lab.guest(f"echo {shlex.quote(request)} >/run/starter")
         self.pid = int(self._wait_for("pid", START_S))
 
@@ -69,6 +67,24 @@ class GuestServer:
         """The exit code; killed by signal N: -N."""
         return int(self._wait_for("status", STOP_S))
 
+    def _wait_for(self, suffix: str, timeout_s: float) -> str:
+        path = f"/run/{self._name}.{suffix}"
+        rounds = int(timeout_s * 20)
+        done = self._lab.guest(
+            f"for i in $(seq {rounds}); do [ -e {path} ] && break; usleep 50000; done; cat {path}",
+            timeout_s=4 * timeout_s,
+            check=False,
+        )
+        assert done.status == 0, f"no {path}: {self.said}"
+        return done.output
+
+
+class GuestServer(GuestProcess):
+    """`bypass serve`."""
+
+    def __init__(self, lab: GuestLab, *arguments: str, site: str = SITE, wire: Wire | None = None) -> None:
+        super().__init__(lab, ["serve", "-v", site, "--interface", (wire or lab.wire).ifname, *arguments])
+
     def stop(self) -> Account:
         """As an administrator does; the exit code must be 0."""
         self.signal("TERM")
@@ -80,17 +96,6 @@ class GuestServer:
         """Processor time used so far, in user space and in the kernel for it."""
         fields = self._lab.guest(f"cat /proc/{self.pid}/stat").output.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
-
-    def _wait_for(self, suffix: str, timeout_s: float) -> str:
-        path = f"/run/{self._name}.{suffix}"
-        rounds = int(timeout_s * 20)
-        done = self._lab.guest(
-            f"for i in $(seq {rounds}); do [ -e {path} ] && break; usleep 50000; done; cat {path}",
-            timeout_s=4 * timeout_s,
-            check=False,
-        )
-        assert done.status == 0, f"no {path}: {self.said}"
-        return done.output
 
 
 def account(said: str) -> Account:
@@ -127,7 +132,16 @@ def refusal(lab: GuestLab, *arguments: str, wire: Wire | None = None) -> tuple[i
 def load(lab: GuestLab, url: str, *, connections: int = 16, seconds: int = 2) -> wrk.Load:
     """wrk in the client's namespace; only when the server answers at all."""
     assert fetch(lab, url), f"{url} does not answer"
-    command = ["timeout", str(seconds + 30), "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", url]
+    command = [
+        "timeout",
+        str(seconds + 30),
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}",
+        "--latency",
+        url,
+    ]
     done = lab.client(command)
     assert done.returncode == 0, done.stdout + done.stderr
     return wrk.parse(done.stdout)

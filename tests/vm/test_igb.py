@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.vm.netlab import GuestLab
-from tests.vm.serving import fetch, load, serving
+from tests.vm.serving import GuestProcess, fetch, load, serving
 
 pytestmark = pytest.mark.parametrize("lab", ["igb"], indirect=True)
 
@@ -74,15 +74,13 @@ def test_frames_over_a_kilobyte_are_cut_in_chunks_of_2048_bytes_and_counted(
     lab: GuestLab, frame_bytes: int, cut: bool
 ) -> None:
     """The quirk itself: when a kernel no longer does it, the table can let go of it."""
-    lab.guest(
-        f"python3 /srv/vm/chunks.py eth0 {lab.wire.guest4} {frame_bytes} >/run/chunks.out 2>&1 & chunks=$!;"
-        " for i in $(seq 600); do grep -q serving /run/chunks.out && break; usleep 50000; done",
-        timeout_s=90.0,
-    )
+    server = GuestProcess(lab, ["chunks", "eth0", lab.wire.guest4, str(frame_bytes)])
+    server.wait_until_serving()
     header = "X-Long: " + "a" * 1250
     body = fetch(lab, lab.wire.url(), "--max-time", "3", "-H", header)
-    done = lab.guest("kill -TERM $chunks; wait $chunks; cat /run/chunks.out")
-    counters = json.loads(done.output[done.output.index("{") : done.output.rindex("}") + 1])
+    server.signal("TERM")
+    assert server.wait() == 0, server.said
+    counters = json.loads(server.said[server.said.index("{") :])
     assert counters["zero_copy"]
     assert counters["lost"] == 0
-    assert (body == b"", counters["drop_ip_length"] > 0) == (cut, cut), done.output
+    assert (body == b"", counters["drop_ip_length"] > 0) == (cut, cut), counters

@@ -1,4 +1,4 @@
-"""Devices that cannot do zero-copy, or no native XDP: refused with the reason, or served otherwise and said."""
+"""Devices without zero-copy or native XDP: refused with the reason, or served otherwise, and that is said."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ NO_IOMMU, NO_QUEUE_RESET, FIXED_OFFLOADS = range(3)
     ("card", "name", "why"),
     [(NO_IOMMU, "EINVAL", "iommu_platform"), (NO_QUEUE_RESET, "ENOENT", "cannot reset a single queue")],
 )
-def test_forced_zero_copy_is_refused_with_the_reason(
-    lab: GuestLab, card: int, name: str, why: str
-) -> None:
+def test_forced_zero_copy_is_refused_with_the_reason(lab: GuestLab, card: int, name: str, why: str) -> None:
     wire = lab.wires[card]
     status, said = refusal(lab, "--zero-copy", wire=wire)
     assert status == 69

@@ -19,38 +19,31 @@ def test_busy_polling_is_not_preferred_as_transmit_is_apart(lab: GuestLab) -> No
 
 
 @pytest.mark.parametrize("lab", ["virtio-4"], indirect=True)
-def test_queues_that_attaching_brings_about_are_served_too(lab: GuestLab) -> None:
-    assert "Combined:\t2" in lab.guest("ethtool -l eth0 | tail -2").output
+def test_two_queues_share_the_load_and_those_that_attaching_brings_about_get_none(lab: GuestLab) -> None:
+    """The new ones receive and do not send, so nothing serves them: the flow table keeps flows off them."""
+    assert "Combined:\t2" in lab.guest("ethtool -l eth0 | grep Combined | tail -1").output
     with serving(lab, "--zero-copy") as server:
-        assert "zero-copy, 4 queues (0, 1, 2, 3)" in server.said
+        assert "Combined:\t4" in lab.guest("ethtool -l eth0 | grep Combined | tail -1").output
+        assert "zero-copy, 2 queues (0, 1)" in server.said
         assert load(lab, lab.wire.url(), connections=64, seconds=2).errors == 0
         account = server.stop()
-    assert sum(count > 100 for count in account.received.values()) >= 2
+    assert min(account.received[queue] for queue in (0, 1)) > 100
     assert account.lost == 0
     assert "packets for us arrive" not in server.said
+    assert "Combined:\t2" in lab.guest("ethtool -l eth0 | grep Combined | tail -1").output
 
 
 @pytest.mark.parametrize("lab", ["virtio-4"], indirect=True)
-def test_flows_are_spread_as_before_although_attaching_loses_the_table(lab: GuestLab) -> None:
-    lab.guest("ethtool -X eth0 equal 1")
+def test_flows_go_where_they_went_although_attaching_loses_the_table(lab: GuestLab) -> None:
+    lab.guest("ethtool -X eth0 equal 1", "ethtool -L eth0 combined 1")
     try:
         with serving(lab, "--zero-copy", "--queue", "0") as server:
+            assert "Combined:\t3" in lab.guest("ethtool -l eth0 | grep Combined | tail -1").output
             for _ in range(24):
                 assert fetch(lab, lab.wire.url(), "--max-time", "3")
             assert load(lab, lab.wire.url(), connections=32, seconds=1).errors == 0
             account = server.stop()
-        assert list(account.received) == [0]
         assert account.received[0] > 100
         assert "packets for us arrive" not in server.said
     finally:
-        lab.guest("ethtool -X eth0 equal 2")
-
-
-@pytest.mark.parametrize("lab", ["virtio-4"], indirect=True)
-def test_the_table_decides_which_queues_the_load_arrives_on(lab: GuestLab) -> None:
-    lab.guest("ethtool -X eth0 equal 2")
-    with serving(lab, "--zero-copy") as server:
-        assert load(lab, lab.wire.url(), connections=64, seconds=2).errors == 0
-        account = server.stop()
-    assert min(account.received[0], account.received[1]) > 100
-    assert max(account.received[2], account.received[3]) == 0
+        lab.guest("ethtool -L eth0 combined 2", "ethtool -X eth0 equal 2")

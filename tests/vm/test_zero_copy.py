@@ -188,6 +188,6 @@ def test_copy_beside_zero_copy(lab: GuestLab) -> None:
             assert server.stop().lost == 0
         driver = "igb" if "driver igb" in server.said else "virtio_net"
         figures.append(
-            f"{driver} {memory.removeprefix('--')}: {done.requests_per_s:.0f} requests/s, {spent_us:.0f} us of"
-            f" the server's processor time per request"
+            f"{driver} {memory.removeprefix('--')}: {done.requests_per_s:.0f} requests/s,"
+            f" {spent_us:.0f} us of the server's processor time per request"
         )

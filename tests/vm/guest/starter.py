@@ -1,25 +1,25 @@
 """Runs in the guest: starts `bypass` commands as processes of their own, without the seconds that importing
 Python modules takes when emulated.
 
-Reads one JSON object a line from a FIFO: {"name": ..., "arguments": [...]}. Each becomes a forked process
+Reads one JSON object a line from a FIFO: {"name": ..., "arguments": [...]}, the arguments being those of
+`bypass`, or "chunks" and those of chunks.py. Each becomes a forked process
 whose words go to /run/NAME.log, its number to /run/NAME.pid, its exit code to /run/NAME.status.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import sys
 
-import bypass.cli.serve
-import bypass.serve.effects
-import bypass.serve.lifecycle
-import bypass.serve.preflight
-import bypass.serve.sockets
-import bypass.xdp.program
+import chunks  # beside this file
+
 from bypass.cli.main import run
 
+PRELOADED = ("bypass.cli.serve", "bypass.serve.effects", "bypass.serve.lifecycle", "bypass.serve.preflight")
+PRELOADED += ("bypass.serve.sockets", "bypass.xdp.program")
 FIFO = "/run/starter"
 _names: dict[int, str] = {}
 
@@ -47,13 +47,15 @@ def _become(name: str, arguments: list[str]) -> None:
     os.dup2(log, 2)
     status = 70
     try:
-        status = run(arguments)
+        status = chunks.main(*arguments[1:]) if arguments[0] == "chunks" else run(arguments)
         sys.stdout.flush()
     finally:
         os._exit(status)
 
 
 def main() -> None:
+    for module in PRELOADED:
+        importlib.import_module(module)
     signal.signal(signal.SIGCHLD, _reap)
     os.mkfifo(FIFO)
     with os.fdopen(os.open(FIFO, os.O_RDWR), "r") as requests:
