@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vm lint format bench dist clean
+.PHONY: help setup demo test test-vm fuzz lint format bench dist clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ test: ## lint and all tests (sudo); ARGS= goes to pytest
 
 test-vm: ## tests on emulated network cards, with QEMU and a kernel it downloads (sudo); ARGS= as above
 	@config/test-vm.sh $(ARGS)
+
+fuzz: ## hostile frames and requests in a sanitizer build, from a new seed; MINUTES=1
+	@config/setup.sh --test
+	@.venv/bin/python -m tests.fuzz --minutes $(or $(MINUTES),1) $(ARGS)
 
 lint: ## ruff, mypy --strict, cython-lint
 	@config/setup.sh --test

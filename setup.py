@@ -1,6 +1,7 @@
 """Builds the three compiled parts: engine, libbpf binding, XDP program.
 
-BYPASS_DEBUG=1 turns on bounds checks, ownership checks and the sanitizers.
+BYPASS_DEBUG=1 turns on ownership checks and the sanitizers.
+BYPASS_FUZZ=1 builds only the fuzzer, with them (tests/fuzz/build.py).
 CLANG names the compiler of the XDP program (default: clang).
 """
 
@@ -15,7 +16,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-DEBUG = os.environ.get("BYPASS_DEBUG") == "1"
+FUZZ = os.environ.get("BYPASS_FUZZ") == "1"
+DEBUG = FUZZ or os.environ.get("BYPASS_DEBUG") == "1"
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -39,7 +41,8 @@ class BuildAll(build_ext):
 
     def run(self) -> None:
         super().run()
-        self._compile_xdp(Path(self._xdp_object()))
+        if not FUZZ:
+            self._compile_xdp(Path(self._xdp_object()))
 
     def get_source_files(self) -> list[str]:
         return [*super().get_source_files(), XDP_SOURCE, "bypass/xdp/shim.c", *HEADERS]
@@ -79,16 +82,16 @@ def extension(name: str, source: str) -> Extension:
     )
 
 
+DOORS = [
+    extension("bypass._engine", "cython_ext/engine.pyx"),
+    extension("bypass._bench", "cython_ext/bench.pyx"),
+    extension("bypass._probe", "cython_ext/probe.pyx"),
+    extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
+]
+FUZZ_DOORS = [extension("bypass._fuzz", "cython_ext/fuzz.pyx")]
+
 setup(
-    ext_modules=cythonize(
-        [
-            extension("bypass._engine", "cython_ext/engine.pyx"),
-            extension("bypass._bench", "cython_ext/bench.pyx"),
-            extension("bypass._probe", "cython_ext/probe.pyx"),
-            extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
-        ],
-        compiler_directives=DIRECTIVES,
-    ),
-    cffi_modules=["bypass/xdp/_bpf_build.py:ffibuilder"],
+    ext_modules=cythonize(FUZZ_DOORS if FUZZ else DOORS, compiler_directives=DIRECTIVES),
+    cffi_modules=[] if FUZZ else ["bypass/xdp/_bpf_build.py:ffibuilder"],
     cmdclass={"build_ext": BuildAll},
 )

@@ -67,6 +67,8 @@ class Engine:
         mtu: int = 1500,
         connections: int = 65536,
         request_buffers: int = 4096,
+        flight_blocks: int = 4096,
+        congestion: str = "cubic",
         idle_timeout_ns: int = 60_000_000_000,
         header_timeout_ns: int = 10_000_000_000,
         time_wait_ns: int = 60_000_000_000,

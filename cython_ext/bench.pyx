@@ -38,6 +38,7 @@ cdef class Bench:
         memset(&config, 0, sizeof(config))
         config.connections = connections + 64
         config.request_buffers = 4096
+        config.flights = 4096
         config.mtu = 1500
         config.idle_ticks = 1 << 20
         config.header_ticks = 1 << 20

@@ -155,7 +155,7 @@ cdef class Engine:
 
     def __init__(
         self, *, const uint8_t[::1] image not None, addresses, uint16_t port, bytes secret not None,
-        uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096,
+        uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096, uint32_t flight_blocks=4096, congestion="cubic",
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False,
@@ -168,11 +168,17 @@ cdef class Engine:
             raise ValueError(f"secret: 32 octets are needed, not {len(secret)}")
         if not 1 <= connections <= 1 << 28 or not 1 <= request_buffers <= 1 << 20:
             raise ValueError("connections: 1 to 2^28; request_buffers: 1 to 2^20")
+        if not 1 <= flight_blocks <= 1 << 20:
+            raise ValueError("flight_blocks: 1 to 2^20")
+        if congestion not in ("cubic", "newreno"):
+            raise ValueError(f"congestion: cubic or newreno, not {congestion!r}")
         if not 576 <= mtu <= 9216:
             raise ValueError(f"mtu: 576 to 9216 octets, not {mtu}")
         memset(&config, 0, sizeof(config))
         config.connections = connections
         config.request_buffers = request_buffers
+        config.flights = flight_blocks
+        config.newreno = congestion == "newreno"
         config.mtu = mtu
         config.idle_ticks = _ticks(idle_timeout_ns)
         config.header_ticks = _ticks(header_timeout_ns)

@@ -284,7 +284,7 @@ def siphash(bytes key not None, bytes message not None, int c_rounds, int d_roun
     """SipHash-c-d of whole 64-bit words."""
     cdef SipKey words_key
     cdef uint64_t words[16]
-    if len(key) != 16 or len(message) % 8 or len(message) > sizeof(words):
+    if len(key) != 16 or len(message) % 8 or len(message) > <Py_ssize_t>sizeof(words):
         raise ValueError("a key of 16 octets, a message of up to 16 words")
     memcpy(&words_key, <const char *>key, 16)
     memcpy(words, <const char *>message, len(message))

@@ -12,7 +12,7 @@
     X(TX_REFUSED, "tx_refused", "frames that the driver's TX ring did not take: dropped") \
     X(TX_NO_FRAME, "tx_no_frame", "times the TX pool was empty: output put off") \
     X(DROP_SHORT, "drop_short", "frames shorter than their headers") \
-    X(DROP_OTHER_MAC, "drop_other_mac", "frames to another or a group MAC address") \
+    X(DROP_OTHER_MAC, "drop_other_mac", "frames to another or a group MAC address, or from a group one") \
     X(DROP_NOT_IP, "drop_not_ip", "frames that are not IPv4 or IPv6") \
     X(DROP_IP_HEADER, "drop_ip_header", "IP headers with a bad version, length or checksum") \
     X(DROP_IP_LENGTH, "drop_ip_length", "frames shorter than their IP length") \
@@ -20,7 +20,7 @@
     X(DROP_NOT_TCP, "drop_not_tcp", "IP packets that carry something else than TCP") \
     X(DROP_OTHER_ADDRESS, "drop_other_address", "packets to an address or port that is not ours") \
     X(DROP_BAD_SOURCE, "drop_bad_source", "packets from a group, unspecified or our own address") \
-    X(DROP_TCP_HEADER, "drop_tcp_header", "TCP headers with a bad offset, options or flags") \
+    X(DROP_TCP_HEADER, "drop_tcp_header", "TCP headers with a bad offset, options or port") \
     X(DROP_TCP_CHECKSUM, "drop_tcp_checksum", "TCP segments with a bad checksum") \
     X(SYN_RECEIVED, "syn_received", "connection requests") \
     X(SYN_TABLE_FULL, "syn_table_full", "connection requests dropped: connection table full") \
@@ -44,6 +44,12 @@
     X(RETRANSMITTED, "retransmitted", "segments sent again") \
     X(FAST_RETRANSMIT, "fast_retransmits", "fast retransmits begun") \
     X(RTO, "retransmission_timeouts", "retransmission timeouts") \
+    X(SPURIOUS_RTO, "spurious_timeouts", "retransmission timeouts found to be in vain, and undone (RFC 4015)") \
+    X(TAIL_PROBES, "tail_loss_probes", "tail loss probes sent (RFC 8985)") \
+    X(TAIL_LOSS, "tail_losses_repaired", "losses that a tail loss probe repaired") \
+    X(ECN_REDUCTIONS, "ecn_reductions", "window reductions because of ECN (RFC 3168)") \
+    X(BLACK_HOLES, "black_holes", "times large segments went missing and were made smaller") \
+    X(NO_FLIGHT_BLOCK, "no_flight_block", "connections that found no flight block: no SACK for them") \
     X(WINDOW_PROBES, "window_probes", "zero-window probes sent") \
     X(REQUESTS, "requests", "complete requests") \
     X(RESPONSES_2XX, "responses_2xx", "responses begun with a 2xx status") \

@@ -47,6 +47,12 @@ cdef extern from "abi/counters.h" nogil:
         C_RETRANSMITTED
         C_FAST_RETRANSMIT
         C_RTO
+        C_SPURIOUS_RTO
+        C_TAIL_PROBES
+        C_TAIL_LOSS
+        C_ECN_REDUCTIONS
+        C_BLACK_HOLES
+        C_NO_FLIGHT_BLOCK
         C_WINDOW_PROBES
         C_REQUESTS
         C_RESPONSES_2XX

@@ -88,7 +88,7 @@ cdef inline uint32_t crowd_frame(
     cdef uint32_t address = crowd_address(number)
     cdef uint64_t total
     ethernet_emit(frame, <const uint8_t *>b"\x02\0\0\0\0\1", <const uint8_t *>b"\x02\0\0\0\0\2", ETHERTYPE_IPV4, 0, 0)
-    ipv4_emit(frame + ETH_BYTES, address, crowd.server_address, header + octets)
+    ipv4_emit(frame + ETH_BYTES, address, crowd.server_address, header + octets, 0)
     if flags & TCP_SYN:
         store_u32(tcp + 20, swap_be32(0x020405b4))      # MSS 1460
         tcp_emit_timestamps(tcp + 24, 1, 0)

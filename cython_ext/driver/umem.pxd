@@ -27,6 +27,10 @@ cdef extern from "abi/ownership.h" nogil:
     void ownership_move(uint8_t *owners, uint32_t index, uint8_t from_mask, uint8_t next)
     void ownership_bounds(uint32_t index, bint inside)
 
+cdef extern from "abi/sanitize.h" nogil:
+    void memory_forbid(const void *start, size_t bytes)
+    void memory_allow(const void *start, size_t bytes)
+
 cdef enum:
     UMEM_HEADROOM = 256         # XDP_PACKET_HEADROOM: a fresh frame starts where a received one does
     UMEM_MAX_FRAMES = 1 << 24
@@ -48,6 +52,7 @@ cdef struct Umem:
 cdef inline void umem_close(Umem *umem) noexcept nogil:
     """Releases everything; harmless on a zeroed or half-opened Umem."""
     if umem.memory != NULL:
+        memory_allow(umem.memory, <uint64_t>umem.frames_total << umem.frame_shift)
         munmap(umem.memory, <uint64_t>umem.frames_total << umem.frame_shift)
     free(umem.rx_stack)
     free(umem.tx_stack)
@@ -106,6 +111,7 @@ cdef inline int32_t umem_open(
         umem.tx_stack[i] = umem.frames_total - 1 - i
     if OWNERSHIP_CHECKED:
         memset(umem.owners, OWNER_FREE, umem.frames_total)
+    memory_forbid(umem.memory, <uint64_t>umem.frames_total << umem.frame_shift)
     umem.rx_free = rx_frames
     umem.tx_free = tx_frames
     return 0
@@ -126,12 +132,24 @@ cdef inline void umem_move(Umem *umem, uint32_t index, uint8_t from_mask, uint8_
     ownership_move(umem.owners, index, from_mask, next)
 
 
+cdef inline void umem_forbid(const Umem *umem, uint32_t index) noexcept nogil:
+    """Nobody may touch the frame, as far as a debug build can see to it."""
+    memory_forbid(umem.memory + (<uint64_t>index << umem.frame_shift), umem.frame_bytes)
+
+
+cdef inline void umem_allow(const Umem *umem, const Frame *frame) noexcept nogil:
+    """Of the whole frame, exactly the octets of `frame` may be touched."""
+    umem_forbid(umem, frame.index)
+    memory_allow(frame.data, frame.bytes)
+
+
 cdef inline uint32_t umem_take_rx(Umem *umem, uint8_t next) noexcept nogil:
     """Draws one frame from the RX pool, which must not be empty, for `next`; returns its index."""
     cdef uint32_t index
     umem.rx_free -= 1
     index = umem.rx_stack[umem.rx_free]
     ownership_move(umem.owners, index, OWNER_FREE, next)
+    memory_allow(umem.memory + (<uint64_t>index << umem.frame_shift), umem.frame_bytes)
     return index
 
 
@@ -143,6 +161,7 @@ cdef inline uint32_t umem_alloc(Umem *umem, Frame *frames, uint32_t most) noexce
         umem.tx_free -= 1
         index = umem.tx_stack[umem.tx_free]
         ownership_move(umem.owners, index, OWNER_FREE, OWNER_APP)
+        memory_allow(umem_start(umem, index), umem_capacity(umem))
         frames[i].data = umem_start(umem, index)
         frames[i].bytes = 0
         frames[i].index = index
@@ -154,12 +173,14 @@ cdef inline void umem_put(Umem *umem, uint32_t index, uint8_t from_mask) noexcep
     if index < umem.rx_frames:
         if umem.rx_free < umem.rx_frames:
             ownership_move(umem.owners, index, from_mask, OWNER_FREE)
+            umem_forbid(umem, index)
             umem.rx_stack[umem.rx_free] = index
             umem.rx_free += 1
             return
     elif index < umem.frames_total:
         if umem.tx_free < umem.frames_total - umem.rx_frames:
             ownership_move(umem.owners, index, from_mask, OWNER_FREE)
+            umem_forbid(umem, index)
             umem.tx_stack[umem.tx_free] = index
             umem.tx_free += 1
             return

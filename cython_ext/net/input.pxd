@@ -54,7 +54,7 @@ cdef inline bint net_input(
     if not ethernet_parse(frame.data, frame.bytes, &segment.eth):
         count(counters, C_DROP_SHORT)
         return False
-    if memcmp(frame.data, mac, 6) != 0:
+    if memcmp(frame.data, mac, 6) != 0 or frame.data[6] & 1:       # nobody is to be answered by multicast
         count(counters, C_DROP_OTHER_MAC)
         return False
     if segment.eth.ethertype == ETHERTYPE_IPV4:

@@ -51,6 +51,17 @@ cdef enum TcpFlag:
     CONN_PROBE = 2048           # one octet may be sent into a closed window, a short segment into a small one
     CONN_OUTPUT_LISTED = 4096   # waits in the worker's list for frames
     CONN_TIMER_LISTED = 8192    # is in the timer wheel
+    CONN_NEWRENO = 1 << 14      # congestion control is NewReno, not CUBIC
+    CONN_ECN = 1 << 15          # both sides offered RFC 3168
+    CONN_ECN_ECHO = 1 << 16     # a packet of the peer's met congestion: say so until it has heard
+    CONN_CWR_DUE = 1 << 17      # the window was reduced: say so with the next new octets
+    CONN_LARGE_ARRIVES = 1 << 19    # a full segment was acknowledged: the path carries it
+    CONN_TAIL_PROBE = 1 << 18   # one segment may leave as a tail loss probe (RFC 8985 7)
+
+cdef enum TimerKind:            # what falls due at rto_at
+    TIMER_RTO = 0
+    TIMER_PROBE = 1             # tail loss probe
+    TIMER_REORDER = 2           # RACK looks again
 
 cdef struct TcpConn:
     # Who: the key of the table
@@ -81,6 +92,12 @@ cdef struct TcpConn:
     uint32_t ssthresh
     uint32_t recover            # NewReno: snd_max when loss was found
     uint32_t snd_wnd_max        # largest window the peer ever offered
+    uint32_t flight             # number of the flight block, or NIL
+    # CUBIC (RFC 9438)
+    uint32_t w_max              # window before the last reduction
+    uint32_t epoch_at           # tick when congestion avoidance began, 0: not yet
+    uint32_t epoch_cwnd
+    uint32_t w_est              # what Reno would have
     # Round trip time (RFC 6298)
     uint32_t srtt_us
     uint32_t rttvar_us
@@ -90,6 +107,7 @@ cdef struct TcpConn:
     uint32_t ts_offset          # added to our timestamps, secret
     # Timers, in ticks
     uint32_t rto_at
+    uint32_t sent_at            # last octets sent
     uint32_t active_at          # last progress: request octets taken or response octets acknowledged
     uint32_t timer_at           # tick under which the wheel lists us
     uint32_t timer_prev
@@ -103,6 +121,7 @@ cdef struct TcpConn:
     uint16_t pseudo             # sum of addresses and protocol
     uint8_t driver              # number of the driver that received the newest segment
     uint8_t dup_acks
+    uint8_t timer_kind          # TimerKind
 
 
 cdef inline uint32_t tick_of(uint64_t now_ns) noexcept nogil:

@@ -8,42 +8,33 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cython_ext.base.counters cimport (
-    C_BAD_ACK, C_CHALLENGE_ACK, C_DUP_ACKS, C_FAST_RETRANSMIT, C_OUT_OF_ORDER, C_OUT_OF_WINDOW,
-    C_PAWS_REJECTED, C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
+    C_BAD_ACK, C_CHALLENGE_ACK, C_OUT_OF_ORDER, C_OUT_OF_WINDOW, C_PAWS_REJECTED, C_RESET_BY_PEER,
+    C_RST_IGNORED, Counters, count,
 )
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.congestion cimport CWND_MOST, DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss
+from cython_ext.tcp.ack cimport take_ack
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
+    CONN_ACK_NOW, CONN_ECN, CONN_ECN_ECHO, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_TIMESTAMPS,
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
-    TCP_TIME_WAIT, TcpConn, conn_flight, conn_takes_data, tick_of,
+    TCP_TIME_WAIT, TcpConn, conn_takes_data, tick_of,
 )
-from cython_ext.tcp.loss cimport RTO_AFTER_SYN_LOSS_US, rto_arm, rto_disarm, rtt_acked
+from cython_ext.tcp.event cimport (
+    EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_NONE, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
+    TcpEvents,
+)
+from cython_ext.tcp.flight cimport Flight
+from cython_ext.tcp.loss cimport RTO_AFTER_SYN_LOSS_US, rto_disarm, rtt_acked
 from cython_ext.tcp.reset cimport segment_length
+from cython_ext.wire.ipv4 cimport ECN_CE
 from cython_ext.wire.seqnum cimport seq_in, seq_le, seq_lt, seq_max
-from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
-
-cdef enum TcpEvent:
-    EVENT_NONE = 0
-    EVENT_DATA = 1              # TcpEvents.data holds new octets in order, or the peer's FIN
-    EVENT_ACKED = 2             # TcpEvents.acked octets of ours were acknowledged
-    EVENT_ESTABLISHED = 4       # the handshake is complete
-    EVENT_CLOSED = 8            # the record is to be freed
-    EVENT_RESET = 16            # answer with a RST made from the segment
-    EVENT_SYN_AGAIN = 32        # the peer repeats its SYN: repeat the SYN-ACK
-    EVENT_TIME_WAIT = 64        # TIME-WAIT begins, or begins anew
-
-cdef struct TcpEvents:
-    const uint8_t *data
-    uint32_t data_bytes
-    uint32_t fin                # 1: the peer's FIN follows these octets
-    uint32_t acked
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_CWR, TCP_FIN, TCP_RST, TCP_SYN
 
 
 cdef inline uint32_t tcp_input(
-    TcpConn *conn, const Segment *segment, uint64_t now_ns, TcpEvents *events, Counters *counters
+    TcpConn *conn, Flight *flight, const Segment *segment, uint64_t now_ns, TcpEvents *events,
+    Counters *counters,
 ) noexcept nogil:
-    """One segment; returns TcpEvent bits."""
+    """One segment; returns TcpEvent bits. `flight` is the connection's block, or NULL."""
     cdef uint32_t happened
     events.data_bytes = 0
     events.fin = 0
@@ -74,7 +65,8 @@ cdef inline uint32_t tcp_input(
         happened = EVENT_NONE
     remember_timestamp(conn, segment)
     follow_link(conn, segment)
-    happened |= take_ack(conn, segment, now_ns, events, counters)
+    follow_congestion(conn, segment)
+    happened |= take_ack(conn, flight, segment, now_ns, events, counters)
     if happened & EVENT_CLOSED:
         return happened
     return happened | offer_data(conn, segment, events, counters)
@@ -108,6 +100,16 @@ cdef inline void follow_link(TcpConn *conn, const Segment *segment) noexcept nog
     memcpy(conn.peer_mac, segment.peer_mac, 6)
     conn.tag_type = segment.eth.tag_type
     conn.tag = segment.eth.tag
+
+
+cdef inline void follow_congestion(TcpConn *conn, const Segment *segment) noexcept nogil:
+    """RFC 3168 6.1.3: a mark is echoed until the peer says that it has reduced its window."""
+    if not conn.flags & CONN_ECN:
+        return
+    if segment.tcp.flags & TCP_CWR:
+        conn.flags &= ~<uint32_t>CONN_ECN_ECHO
+    if segment.ecn == ECN_CE and segment.payload_bytes:
+        conn.flags |= CONN_ECN_ECHO | CONN_ACK_NOW
 
 
 cdef inline bint syn_is_repeated(const TcpConn *conn, const Segment *segment) noexcept nogil:
@@ -173,105 +175,6 @@ cdef inline uint32_t complete_handshake(TcpConn *conn, const Segment *segment, u
     conn.snd_wl2 = segment.tcp.ack
     conn.active_at = tick_of(now_ns)
     return EVENT_ESTABLISHED
-
-
-cdef inline uint32_t take_ack(
-    TcpConn *conn, const Segment *segment, uint64_t now_ns, TcpEvents *events, Counters *counters
-) noexcept nogil:
-    """RFC 9293 3.10.7.4, fifth check."""
-    cdef uint32_t happened = EVENT_NONE
-    cdef uint32_t before = conn.snd_wnd
-    cdef bint reopened
-    if seq_lt(conn.snd_una, segment.tcp.ack):
-        happened = take_new_ack(conn, segment.tcp.ack, now_ns, events)
-        update_window(conn, segment)
-        return happened
-    update_window(conn, segment)
-    reopened = before == 0 and conn.snd_wnd > 0
-    if (
-        segment.tcp.ack == conn.snd_una and conn.snd_max != conn.snd_una and before == conn.snd_wnd
-        and segment_length(segment) == 0 and conn.snd_wnd > 0
-    ):
-        take_duplicate_ack(conn, counters)
-    if reopened and conn.backoff:
-        # Whatever was sent into the closed window is gone: go on from the first missing octet.
-        conn.snd_nxt = conn.snd_una
-        rto_disarm(conn)
-    return happened
-
-
-cdef inline void update_window(TcpConn *conn, const Segment *segment) noexcept nogil:
-    """SND.WND from the newest segment only (RFC 9293 3.10.7.4, SND.WL1 and SND.WL2)."""
-    if not seq_le(conn.snd_una, segment.tcp.ack):
-        return
-    if seq_lt(conn.snd_wl1, segment.tcp.seq) or (
-        conn.snd_wl1 == segment.tcp.seq and seq_le(conn.snd_wl2, segment.tcp.ack)
-    ):
-        conn.snd_wnd = <uint32_t>segment.tcp.window << conn.snd_scale
-        conn.snd_wl1 = segment.tcp.seq
-        conn.snd_wl2 = segment.tcp.ack
-        conn.snd_wnd_max = max(conn.snd_wnd_max, conn.snd_wnd)
-
-
-cdef inline uint32_t take_new_ack(
-    TcpConn *conn, uint32_t ack, uint64_t now_ns, TcpEvents *events
-) noexcept nogil:
-    cdef uint32_t octets = ack - conn.snd_una
-    cdef bint fin_acked = octets > conn.send_queue
-    rtt_acked(conn, ack, now_ns)
-    conn.snd_una = ack
-    conn.snd_nxt = seq_max(conn.snd_nxt, ack)
-    conn.backoff = 0
-    conn.dup_acks = 0
-    events.acked = octets - (1 if fin_acked else 0)
-    conn.send_queue -= events.acked
-    conn.active_at = tick_of(now_ns)
-    if conn.flags & CONN_RECOVERING:
-        advance_recovery(conn, octets)
-    else:
-        congestion_acked(conn, octets)
-    if conn.snd_max == conn.snd_una:
-        rto_disarm(conn)
-    else:
-        rto_arm(conn, now_ns)
-    return EVENT_ACKED | (fin_was_acknowledged(conn) if fin_acked else 0)
-
-
-cdef inline void advance_recovery(TcpConn *conn, uint32_t octets) noexcept nogil:
-    """NewReno (RFC 6582 3.2 step 3): a full ACK ends it, a partial one sends the next hole."""
-    if seq_le(conn.recover, conn.snd_una):
-        conn.flags &= ~<uint32_t>(CONN_RECOVERING | CONN_RESEND_FIRST)
-        conn.cwnd = min(conn.ssthresh, max(conn_flight(conn), <uint32_t>conn.mss) + conn.mss)
-    else:
-        conn.flags |= CONN_RESEND_FIRST
-        conn.cwnd = max(conn.cwnd - min(octets, conn.cwnd), <uint32_t>conn.mss) + conn.mss
-
-
-cdef inline void take_duplicate_ack(TcpConn *conn, Counters *counters) noexcept nogil:
-    """RFC 5681 3.2; RFC 6582 3.2 step 2: not twice for the same window of data."""
-    count(counters, C_DUP_ACKS)
-    if conn.flags & CONN_RECOVERING:
-        conn.cwnd = min(conn.cwnd + conn.mss, <uint32_t>CWND_MOST)
-        return
-    if conn.dup_acks < 255:
-        conn.dup_acks += 1
-    if conn.dup_acks == DUP_ACKS_FOR_LOSS and conn.backoff == 0 and seq_le(conn.recover, conn.snd_una):
-        count(counters, C_FAST_RETRANSMIT)
-        congestion_loss(conn)
-        conn.recover = conn.snd_max
-        conn.flags |= CONN_RECOVERING | CONN_RESEND_FIRST
-
-
-cdef inline uint32_t fin_was_acknowledged(TcpConn *conn) noexcept nogil:
-    conn.flags &= ~<uint32_t>CONN_FIN_QUEUED
-    if conn.state == TCP_FIN_WAIT_1:
-        conn.state = TCP_FIN_WAIT_2
-    elif conn.state == TCP_CLOSING:
-        conn.state = TCP_TIME_WAIT
-        return EVENT_TIME_WAIT
-    elif conn.state == TCP_LAST_ACK:
-        return EVENT_CLOSED
-    return EVENT_NONE
 
 
 cdef inline uint32_t offer_data(

@@ -4,9 +4,9 @@ The minimum is 200 ms rather than the RFC's 1 s, as Linux and others have had it
 peers delay acknowledgements by at most 40 to 100 ms.
 """
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from cython_ext.tcp.conn cimport CONN_RTO_ARMED, CONN_TIMING, TcpConn, tick_of, ticks_from_us
+from cython_ext.tcp.conn cimport CONN_RTO_ARMED, CONN_TIMING, TIMER_RTO, TcpConn, tick_of, ticks_from_us
 from cython_ext.wire.seqnum cimport seq_le
 
 cdef enum:
@@ -69,7 +69,19 @@ cdef inline uint32_t rto_ticks(const TcpConn *conn) noexcept nogil:
 cdef inline void rto_arm(TcpConn *conn, uint64_t now_ns) noexcept nogil:
     """(Re)starts the timer (RFC 6298 5.1, 5.3)."""
     conn.flags |= CONN_RTO_ARMED
+    conn.timer_kind = TIMER_RTO
     conn.rto_at = tick_of(now_ns) + rto_ticks(conn)
+
+
+cdef inline void timer_arm_us(TcpConn *conn, uint8_t kind, uint32_t timeout_us, uint64_t now_ns) noexcept nogil:
+    """(Re)starts the timer for a tail probe or for RACK; the retransmission timeout if that is sooner."""
+    cdef uint32_t ticks = ticks_from_us(timeout_us)
+    if ticks >= rto_ticks(conn):
+        rto_arm(conn, now_ns)
+        return
+    conn.flags |= CONN_RTO_ARMED
+    conn.timer_kind = kind
+    conn.rto_at = tick_of(now_ns) + ticks
 
 
 cdef inline void rto_disarm(TcpConn *conn) noexcept nogil:

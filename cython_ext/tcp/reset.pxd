@@ -35,11 +35,11 @@ cdef inline uint32_t reset_emit(
     memcpy(peer_mac, segment.peer_mac, 6)
     if segment.version == 6:
         ethernet_emit(frame, peer_mac, mac, ETHERTYPE_IPV6, segment.eth.tag_type, segment.eth.tag)
-        ipv6_emit(frame + offset, ours, segment.peer_address, TCP_BYTES)
+        ipv6_emit(frame + offset, ours, segment.peer_address, TCP_BYTES, 0)
         offset += IPV6_BYTES
     else:
         ethernet_emit(frame, peer_mac, mac, ETHERTYPE_IPV4, segment.eth.tag_type, segment.eth.tag)
-        ipv4_emit(frame + offset, load_u32(ours), load_u32(segment.peer_address + 12), TCP_BYTES)
+        ipv4_emit(frame + offset, load_u32(ours), load_u32(segment.peer_address + 12), TCP_BYTES, 0)
         offset += IPV4_BYTES
     tcp = frame + offset
     if segment.tcp.flags & TCP_ACK:

@@ -13,7 +13,7 @@ from cython_ext.net.address cimport Local
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.congestion cimport congestion_start
 from cython_ext.tcp.conn cimport (
-    CONN_IPV6, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TCP_SYN_RCVD, TcpConn, tick_of,
+    CONN_ECN, CONN_IPV6, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TCP_SYN_RCVD, TcpConn, tick_of,
 )
 from cython_ext.tcp.loss cimport RTO_FIRST_US, rto_arm, rtt_start
 from cython_ext.tcp.output cimport conn_emit_link, conn_finish, conn_tcp_offset, timestamp_now
@@ -23,7 +23,7 @@ from cython_ext.wire.ipv4 cimport IPV4_BYTES
 from cython_ext.wire.ipv6 cimport IPV6_BYTES
 from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport (
-    TCP_ACK, TCP_BYTES, TCP_SYN, TCP_TIMESTAMP_BYTES, tcp_emit_fixed, tcp_emit_timestamps,
+    TCP_ACK, TCP_BYTES, TCP_CWR, TCP_ECE, TCP_SYN, TCP_TIMESTAMP_BYTES, tcp_emit_fixed, tcp_emit_timestamps,
 )
 
 cdef enum:
@@ -32,6 +32,7 @@ cdef enum:
     MSS_LEAST = 64                  # below it a peer would make us send headers only
     OPTION_MSS_BYTES = 4
     OPTION_SCALE_BYTES = 4
+    OPTION_SACK_BYTES = 4
     ISN_GAP = 65536                 # from the last number of the connection before, beyond its window
 
 
@@ -110,6 +111,8 @@ cdef inline void syn_take_options(TcpConn *conn, const Segment *segment) noexcep
         conn.snd_scale = segment.tcp.window_scale
     if segment.tcp.sack_permitted:
         conn.flags |= CONN_SACK
+    if segment.tcp.flags & (TCP_ECE | TCP_CWR) == TCP_ECE | TCP_CWR:
+        conn.flags |= CONN_ECN                          # RFC 3168 6.1.1
 
 
 cdef inline uint32_t syn_ack_emit(
@@ -124,13 +127,19 @@ cdef inline uint32_t syn_ack_emit(
     store_be16(tcp + 22, <uint16_t>(mtu - ip_bytes - TCP_BYTES))
     if conn.flags & CONN_TIMESTAMPS:
         tcp_emit_timestamps(tcp + header_bytes, timestamp_now(conn, now_ns), conn.ts_recent)
+        if conn.flags & CONN_SACK:
+            store_be16(tcp + header_bytes, 0x0402)      # in the place of the two NOPs
         header_bytes += TCP_TIMESTAMP_BYTES
+    elif conn.flags & CONN_SACK:
+        store_be32(tcp + header_bytes, 0x01010402)
+        header_bytes += OPTION_SACK_BYTES
     if conn.flags & CONN_WINDOW_SCALE:
         store_be32(tcp + header_bytes, 0x01030300)      # our own shift is 0: requests are small
         header_bytes += OPTION_SCALE_BYTES
-    conn_emit_link(conn, local, mac, frame, header_bytes)
+    conn_emit_link(conn, local, mac, frame, header_bytes, 0)
     tcp_emit_fixed(
-        tcp, local.port, conn.peer_port, conn.snd_una, conn.rcv_nxt, TCP_SYN | TCP_ACK,
+        tcp, local.port, conn.peer_port, conn.snd_una, conn.rcv_nxt,
+        TCP_SYN | TCP_ACK | (TCP_ECE if conn.flags & CONN_ECN else 0),
         <uint16_t>min(window, <uint32_t>65535), header_bytes,
     )
     conn_finish(conn, tcp, header_bytes, 0, 0)

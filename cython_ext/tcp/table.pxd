@@ -114,6 +114,7 @@ cdef inline uint32_t table_insert(TcpTable *table, const Segment *segment) noexc
     conn.local = segment.local
     conn.wait_prev = NIL
     conn.wait_next = NIL
+    conn.flight = NIL
     conn.chain = bucket[0]
     bucket[0] = number
     table.in_use += 1

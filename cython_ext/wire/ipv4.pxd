@@ -11,6 +11,8 @@ cdef enum:
     IPV4_FRAGMENT_MASK = 0x3fff     # MF and offset
     IP_PROTOCOL_TCP = 6
     IP_TTL = 64
+    ECN_ECT0 = 2                    # RFC 3168 5
+    ECN_CE = 3
 
 cdef enum IpVerdict:
     IP_OK
@@ -53,11 +55,11 @@ cdef inline IpVerdict ipv4_parse(const uint8_t *ip, uint32_t octets, IpPacket *p
 
 
 cdef inline void ipv4_emit(
-    uint8_t *ip, uint32_t source, uint32_t destination, uint32_t payload_bytes
+    uint8_t *ip, uint32_t source, uint32_t destination, uint32_t payload_bytes, uint8_t ecn
 ) noexcept nogil:
     """Addresses as they lie in memory. Identification 0 with DF is atomic (RFC 6864 4.1)."""
     ip[0] = 0x45
-    ip[1] = 0
+    ip[1] = ecn
     store_be16(ip + 2, <uint16_t>(IPV4_BYTES + payload_bytes))
     store_u16(ip + 4, 0)
     store_be16(ip + 6, IPV4_FLAG_DF)

@@ -37,10 +37,10 @@ cdef inline IpVerdict ipv6_parse(const uint8_t *ip, uint32_t octets, IpPacket *p
 
 
 cdef inline void ipv6_emit(
-    uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes
+    uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes, uint8_t ecn
 ) noexcept nogil:
-    """Traffic class and flow label 0. The addresses lie outside the header."""
-    store_be32(ip, 0x60000000)
+    """Flow label 0. The addresses lie outside the header."""
+    store_be32(ip, 0x60000000 | (<uint32_t>ecn << 20))
     store_be16(ip + 4, payload_bytes)
     ip[6] = IP_PROTOCOL_TCP
     ip[7] = IP_TTL

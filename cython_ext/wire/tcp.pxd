@@ -14,11 +14,14 @@ cdef enum:
     TCP_PSH = 8
     TCP_ACK = 16
     TCP_URG = 32
+    TCP_ECE = 64                    # RFC 3168 6.1
+    TCP_CWR = 128
     TCP_OPTION_END = 0
     TCP_OPTION_NOP = 1
     TCP_OPTION_MSS = 2
     TCP_OPTION_WINDOW_SCALE = 3
     TCP_OPTION_SACK_PERMITTED = 4
+    TCP_OPTION_SACK = 5
     TCP_OPTION_TIMESTAMPS = 8
     TCP_WINDOW_SCALE_MAX = 14       # RFC 7323 2.3
 
@@ -36,6 +39,8 @@ cdef struct TcpHeader:
     uint16_t mss                    # 0 when the option is absent
     uint32_t ts_value
     uint32_t ts_echo
+    const uint8_t *sack             # the blocks of a SACK option, 8 octets each
+    uint8_t sack_blocks             # how many: at most 4
     uint32_t bytes                  # of the header with its options
 
 
@@ -50,12 +55,14 @@ cdef inline bint tcp_parse(const uint8_t *tcp, uint32_t octets, TcpHeader *heade
     header.destination_port = load_be16(tcp + 2)
     header.seq = load_be32(tcp + 4)
     header.ack = load_be32(tcp + 8)
-    header.flags = tcp[13] & 63
+    header.flags = tcp[13]
     header.window = load_be16(tcp + 14)
     header.has_timestamps = 0
     header.has_window_scale = 0
     header.window_scale = 0
     header.sack_permitted = 0
+    header.sack = NULL
+    header.sack_blocks = 0
     header.mss = 0
     header.ts_value = 0
     header.ts_echo = 0
@@ -96,6 +103,9 @@ cdef inline void tcp_take_option(const uint8_t *option, uint32_t size, TcpHeader
         header.window_scale = min(option[2], <uint8_t>TCP_WINDOW_SCALE_MAX)
     elif option[0] == TCP_OPTION_SACK_PERMITTED and size == 2:
         header.sack_permitted = 1
+    elif option[0] == TCP_OPTION_SACK and size >= 10 and size % 8 == 2:
+        header.sack = option + 2
+        header.sack_blocks = <uint8_t>(size // 8)
     elif option[0] == TCP_OPTION_TIMESTAMPS and size == 10:
         header.has_timestamps = 1
         header.ts_value = load_be32(option + 2)

@@ -3,26 +3,28 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_ABORTED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, C_WINDOW_PROBES, count,
+    C_ABORTED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, count,
 )
 from cython_ext.base.pool cimport NIL
-from cython_ext.tcp.congestion cimport congestion_timeout
 from cython_ext.tcp.conn cimport (
-    CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_RTO_ARMED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
-    TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
+    CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED, TCP_SYN_RCVD, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
+    TcpConn, tick_of,
 )
+from cython_ext.tcp.flight cimport Flight
 from cython_ext.tcp.input cimport tcp_close, tcp_queue
 from cython_ext.tcp.loss cimport RETRIES_MOST, SYN_ACK_RETRIES_MOST, rto_arm, rto_disarm, rtt_forget
+from cython_ext.tcp.timeout cimport (
+    timeout_probe_window, timeout_reorder, timeout_retransmit, timeout_tail,
+)
 from cython_ext.tcp.timers cimport wheel_list, wheel_next
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer
 from cython_ext.worker.session cimport refuse_request, session_is_blocked
-from cython_ext.worker.state cimport Worker, connection_end
+from cython_ext.worker.state cimport Worker, connection_end, connection_flight
 from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack
 
 cdef enum:
     EXPIRED_A_TURN = 256            # most timers worked off in one turn
-    BACKOFF_MOST = 10               # of a window probe; RTO_MOST_US bounds the interval anyway
 
 
 cdef inline bint tick_passed(uint32_t tick, uint32_t deadline) noexcept nogil:
@@ -109,27 +111,26 @@ cdef inline bint expire_idle(Worker *worker, uint32_t number, uint32_t tick, uin
 
 
 cdef inline bint expire_rto(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
-    """RFC 6298 5.4 to 5.7. Returns whether the connection lives on."""
+    """The sender's timer (tcp/timeout). Returns whether the connection lives on."""
     cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Flight *flight = connection_flight(worker, conn)
     if conn.state == TCP_SYN_RCVD:
         return repeat_syn_ack(worker, number, now_ns)
     if conn.snd_max == conn.snd_una and conn.send_queue == 0:
         rto_disarm(conn)
-        return True
-    rtt_forget(conn)
-    conn.flags |= CONN_PROBE                        # short segments have waited long enough
-    if conn.send_queue and (conn.snd_wnd == 0 or conn.snd_max == conn.snd_una):
-        return probe_window(worker, conn, now_ns)
-    count(&worker.counters, C_RTO)
-    if conn.backoff >= RETRIES_MOST:
+    elif flight != NULL and conn.timer_kind == TIMER_PROBE:
+        timeout_tail(conn, now_ns)
+    elif flight != NULL and conn.timer_kind == TIMER_REORDER:
+        timeout_reorder(conn, flight, now_ns, &worker.counters)
+    elif conn.send_queue and (conn.snd_wnd == 0 or conn.snd_max == conn.snd_una):
+        timeout_probe_window(conn, flight, now_ns, &worker.counters)
+    elif conn.backoff >= RETRIES_MOST:
+        count(&worker.counters, C_RTO)
         give_up(worker, number, now_ns)
         return False
-    congestion_timeout(conn)
-    conn.backoff += 1
-    conn.recover = conn.snd_max                     # RFC 6582 3.2 step 4
-    conn.flags &= ~<uint32_t>(CONN_RECOVERING | CONN_RESEND_FIRST)
-    conn.snd_nxt = conn.snd_una
-    rto_arm(conn, now_ns)
+    else:
+        conn.flags |= CONN_PROBE                    # short segments have waited long enough
+        timeout_retransmit(conn, flight, now_ns, &worker.counters)
     return True
 
 
@@ -143,16 +144,4 @@ cdef inline bint repeat_syn_ack(Worker *worker, uint32_t number, uint64_t now_ns
     rtt_forget(conn)
     rto_arm(conn, now_ns)
     send_syn_ack(worker, number, NULL, now_ns)
-    return True
-
-
-cdef inline bint probe_window(Worker *worker, TcpConn *conn, uint64_t now_ns) noexcept nogil:
-    """One octet into a closed window, or what fits into one too small for a full segment, ever
-    more seldom (RFC 9293 3.8.6.1, 3.8.6.2.1). It is no loss: the congestion window stays. The
-    idle timeout bounds how long."""
-    count(&worker.counters, C_WINDOW_PROBES)
-    conn.snd_nxt = conn.snd_una
-    if conn.backoff < BACKOFF_MOST:
-        conn.backoff += 1
-    rto_arm(conn, now_ns)
     return True

@@ -20,13 +20,14 @@ from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.http.date cimport date_make
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
+    CONN_NEWRENO, CONN_ACK_NOW, CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
     TCP_LAST_ACK, TCP_TIME_WAIT, TcpConn, tick_of,
 )
-from cython_ext.tcp.input cimport (
+from cython_ext.tcp.event cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents, tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew,
+    TcpEvents,
 )
+from cython_ext.tcp.input cimport tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew
 from cython_ext.tcp.loss cimport rto_disarm, rtt_forget
 from cython_ext.tcp.reset cimport reset_emit
 from cython_ext.tcp.syn cimport syn_open
@@ -43,7 +44,8 @@ from cython_ext.worker.session cimport (
     session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
 )
 from cython_ext.worker.state cimport (
-    PORTS_MOST, Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
+    PORTS_MOST, Port, Worker, atomic_load_u32, connection_end, connection_flight, flight_give, output_list,
+    worker_publish,
 )
 from cython_ext.worker.transmit cimport Spare, port_flush, send_due, send_syn_ack, port_send
 
@@ -107,6 +109,8 @@ cdef inline void listen(
     if number == NIL:
         count(&worker.counters, C_SYN_TABLE_FULL)
         return
+    if worker.config.newreno:
+        worker.table.conns[number].flags |= CONN_NEWRENO
     session_start(&worker.sessions[number])
     send_syn_ack(worker, number, spare, now_ns)
     schedule(worker, number)
@@ -176,6 +180,8 @@ cdef inline void carry_events(
         count(&worker.counters, C_OPENED)
     if happened & EVENT_ACKED:
         session_acked(&worker.service, session, events.acked)
+        if conn.snd_una == conn.snd_max:
+            flight_give(worker, conn)
         if session_is_blocked(session):
             resume_requests(worker, number, now_ns)
         if worker.service.draining and session_is_idle(session):
@@ -208,7 +214,9 @@ cdef inline void take_segment(
         listen(worker, segment, spare, &last_seq, now_ns)
         return
     conn = &worker.table.conns[number]
-    happened = tcp_input(conn, segment, now_ns, &events, &worker.counters)
+    happened = tcp_input(
+        conn, connection_flight(worker, conn), segment, now_ns, &events, &worker.counters
+    )
     if happened & EVENT_RESET:
         answer_reset(worker, &worker.ports[segment.driver], segment, spare)
         return
@@ -256,6 +264,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
             fetch_ahead(worker, &segments[i])
     for i in range(received):
         spare.frame = frames[i]
+        spare.port = port
         spare.available = True
         if sound[i]:
             take_segment(worker, &segments[i], &spare, now_ns)

@@ -4,16 +4,18 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from cython_ext.base.counters cimport COUNTER_COUNT, C_ABORTED, C_CLOSED, Counters, count
+from cython_ext.base.counters cimport C_NO_FLIGHT_BLOCK, COUNTER_COUNT, Counters, count
 from cython_ext.base.frame cimport Frame
-from cython_ext.base.pool cimport NIL
+from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
 from cython_ext.base.siphash cimport SipKey
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
 from cython_ext.tcp.conn cimport (
-    CONN_OUTPUT_LISTED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
+    CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
 )
+from cython_ext.tcp.flight cimport Flight, flight_start
+from cython_ext.tcp.loss cimport low_us
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
 from cython_ext.worker.queue cimport (
@@ -43,6 +45,8 @@ cdef struct Port:
 cdef struct WorkerConfig:
     uint32_t connections
     uint32_t request_buffers
+    uint32_t flights                # connections that may have a flight block at a time
+    bint newreno                    # congestion control: NewReno instead of CUBIC
     uint32_t mtu                    # octets of the IP packet
     uint32_t idle_ticks
     uint32_t header_ticks
@@ -59,6 +63,8 @@ cdef struct Worker:
     TcpTable table
     Wheel wheel
     Session *sessions               # by the record's number
+    Flight *flights                 # blocks for connections with more than one segment out
+    Pool flight_pool
     Service service
     Counters counters
     Counters published              # copy for other threads
@@ -93,6 +99,9 @@ cdef inline int worker_init(
     worker.sessions = <Session *>calloc(config.connections, sizeof(Session))
     worker.listed = <uint32_t *>calloc(ring, sizeof(uint32_t))
     worker.listed_mask = ring - 1
+    worker.flights = <Flight *>calloc(config.flights, sizeof(Flight))
+    if worker.flights == NULL or pool_init(&worker.flight_pool, config.flights) != 0:
+        return -1
     return 0 if worker.sessions != NULL and worker.listed != NULL else -1
 
 
@@ -102,8 +111,35 @@ cdef inline void worker_release(Worker *worker) noexcept nogil:
     service_release(&worker.service)
     free(worker.sessions)
     free(worker.listed)
+    free(worker.flights)
+    pool_release(&worker.flight_pool)
     worker.sessions = NULL
     worker.listed = NULL
+    worker.flights = NULL
+
+
+cdef inline Flight *connection_flight(Worker *worker, const TcpConn *conn) noexcept nogil:
+    """The connection's flight block, or NULL."""
+    return NULL if conn.flight == NIL else &worker.flights[conn.flight]
+
+
+cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noexcept nogil:
+    """A second segment is about to leave: from now on it is known which ones arrive. Only peers that
+    SACK tell; without a block left, duplicate ACKs must do."""
+    if not conn.flags & CONN_SACK or conn.snd_nxt != conn.snd_max or conn.flags & CONN_RECOVERING:
+        return
+    conn.flight = pool_take(&worker.flight_pool)
+    if conn.flight == NIL:
+        count(&worker.counters, C_NO_FLIGHT_BLOCK)
+        return
+    flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, low_us(now_ns))
+
+
+cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:
+    """All is acknowledged, or the connection ends: the block is free."""
+    if conn.flight != NIL:
+        pool_give(&worker.flight_pool, conn.flight)
+        conn.flight = NIL
 
 
 cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
@@ -115,6 +151,7 @@ cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
     elif conn.state == TCP_TIME_WAIT:
         wait_unlink(&worker.table, number)
     session_end(&worker.service, &worker.sessions[number])
+    flight_give(worker, conn)
     conn.flags = 0
     table_remove(&worker.table, number)
 

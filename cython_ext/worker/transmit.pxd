@@ -6,21 +6,32 @@ from cython_ext.base.counters cimport (
     C_RST_SENT, C_TX_FRAMES, C_TX_NO_FRAME, C_TX_OCTETS, C_TX_REFUSED, count, count_many,
 )
 from cython_ext.base.frame cimport Frame
-from cython_ext.tcp.conn cimport CONN_ACK_NOW, CONN_RTO_ARMED, TcpConn, conn_flight, conn_may_send_data
-from cython_ext.tcp.loss cimport rto_arm
-from cython_ext.tcp.output cimport TcpPlan, conn_payload_offset, tcp_emit, tcp_plan, tcp_sent
+from cython_ext.base.pool cimport NIL
+from cython_ext.tcp.congestion cimport congestion_idle
+from cython_ext.tcp.conn cimport (
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, TcpConn, conn_flight, conn_may_send_data, tick_of,
+)
+from cython_ext.tcp.loss cimport rto_arm, rto_ticks
+from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit
+from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
 from cython_ext.tcp.syn cimport syn_ack_emit
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 from cython_ext.worker.queue cimport Session
 from cython_ext.worker.session cimport session_window
 from cython_ext.worker.source cimport source_fill
-from cython_ext.worker.state cimport STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, output_list
+from cython_ext.worker.state cimport (
+    STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, connection_flight, flight_take, output_list,
+)
+
+cdef extern from "abi/sanitize.h" nogil:
+    void memory_allow(const void *start, size_t bytes)
 
 cdef enum:
     TURN_SEGMENTS = 32              # most segments of one connection in a row: the others wait
 
 cdef struct Spare:
     Frame frame                     # the received frame, free to be turned around
+    Port *port                      # whose it is: no other driver may send it
     bint available
 
 
@@ -49,9 +60,10 @@ cdef inline void port_send(Worker *worker, Port *port, const Frame *frame) noexc
 
 cdef inline bint port_frame(Worker *worker, Port *port, Spare *spare, Frame *frame) noexcept nogil:
     """A frame to fill: the received one if it is still free, else a fresh one."""
-    if spare != NULL and spare.available:
+    if spare != NULL and spare.available and spare.port == port:
         spare.available = False
         frame[0] = spare.frame
+        memory_allow(frame.data, port.driver.frame_capacity)    # it was read; now all of it may be written
         return True
     if port.stash_count == 0:
         port.stash_count = port.driver.alloc(port.driver.state, port.stash, STASH_FRAMES)
@@ -72,7 +84,9 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
     cdef TcpPlan plan
     cdef uint16_t total
     cdef uint32_t segments = 0
-    while tcp_plan(conn, &plan):
+    if conn.send_queue and conn_flight(conn) == 0:
+        congestion_idle(conn, tick_of(now_ns) - conn.sent_at, rto_ticks(conn))
+    while tcp_plan(conn, connection_flight(worker, conn), &plan):
         if segments == TURN_SEGMENTS or not port_frame(worker, port, spare, &frame):
             output_list(worker, number)
             break
@@ -83,13 +97,22 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
             )
         frame.bytes = tcp_emit(
             conn, &worker.local, port.mac, frame.data, plan.seq, plan.flags, plan.octets, total,
-            session_window(session), now_ns,
+            session_window(session), plan.octets > 0 and not plan.again, now_ns,
         )
         port_send(worker, port, &frame)
-        tcp_sent(conn, &plan, now_ns, &worker.counters)
+        if conn.flight == NIL and not plan.again and conn_flight(conn):
+            flight_take(worker, conn, now_ns)
+        tcp_sent(conn, connection_flight(worker, conn), &plan, now_ns, &worker.counters)
         segments += 1
-    if conn.send_queue and conn_flight(conn) == 0 and not conn.flags & CONN_RTO_ARMED:
-        rto_arm(conn, now_ns)           # a closed window: the timer will probe it
+    if segments:
+        conn.sent_at = tick_of(now_ns)
+    if conn_awaits(conn) and conn_flight(conn) == 0 and not conn.flags & CONN_RTO_ARMED:
+        rto_arm(conn, now_ns)           # a closed window, or no frame: the timer will see to it
+
+
+cdef inline bint conn_awaits(const TcpConn *conn) noexcept nogil:
+    """An acknowledgement has still to come: of queued octets, or of our FIN."""
+    return conn.send_queue != 0 or conn.flags & CONN_FIN_QUEUED != 0
 
 
 cdef inline void send_due(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
@@ -113,7 +136,7 @@ cdef inline void send_bare(
         return
     frame.bytes = tcp_emit(
         conn, &worker.local, port.mac, frame.data, conn.snd_max, flags, 0, 0,
-        session_window(&worker.sessions[number]), now_ns,
+        session_window(&worker.sessions[number]), False, now_ns,
     )
     if flags & TCP_RST:
         count(&worker.counters, C_RST_SENT)

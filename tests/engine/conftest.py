@@ -22,13 +22,14 @@ MakeHost = Callable[..., Host]
 def files() -> dict[str, bytes]:
     """Name -> content of the site's files; `b10k` has 10 KB and so on."""
     chance = random.Random(1)
-    return {name: chance.randbytes(size) for name, size in SIZES.items()} | {"index.html": b"<p>home"}
+    return {name: chance.randbytes(size) for name, size in SIZES.items()} | {"sub/index.html": b"<p>home"}
 
 
 @pytest.fixture(scope="session")
 def image(files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteImage]:
     root: Path = tmp_path_factory.mktemp("site")
     for name, content in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(content)
     fd, _ = compile_to_memfd(root)
     with open_image(fd) as opened:

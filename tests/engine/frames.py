@@ -17,6 +17,8 @@ PORT = 80
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 MODULUS = 1 << 32
+ECT = 2
+"""RFC 3168 code point of a packet whose sender listens to marks."""
 
 
 def flag_bits(flags: str) -> int:
@@ -46,6 +48,7 @@ class Options:
     scale: int | None = None
     sack_permitted: bool = False
     timestamps: tuple[int, int] | None = None
+    sack: tuple[tuple[int, int], ...] = ()
     raw: bytes = b""
 
     def encode(self) -> bytes:
@@ -58,6 +61,9 @@ class Options:
             out += struct.pack("!BBBBII", 1, 1, 8, 10, *(part % MODULUS for part in self.timestamps))
         if self.scale is not None:
             out += bytes([3, 3, self.scale])
+        if self.sack:
+            out += struct.pack("!BBBB", 1, 1, 5, 2 + 8 * len(self.sack))
+            out += b"".join(struct.pack("!II", start % MODULUS, end % MODULUS) for start, end in self.sack)
         return out + b"\1" * (-len(out) % 4)
 
 
@@ -123,7 +129,10 @@ def tcp_header(segment: Segment, *, offset: int | None = None, checksum: int | N
 
 
 def ipv4_header(link: Link, octets: int, **broken: int) -> bytes:
-    """A header for `octets` of payload. broken: first, total, fragment, protocol, checksum, options (octets)."""
+    """A header for `octets` of payload.
+
+    broken: first, tos, total, fragment, protocol, checksum, options (octets of them).
+    """
     extra = b"\1" * broken.get("options", 0)
     first = broken.get("first", 0x45 + len(extra) // 4)
     header = struct.pack(
@@ -183,7 +192,7 @@ def parse(frame: bytes) -> Segment:
 
 def _parse_ipv4(frame: bytes, at: int) -> tuple[bytes, bytes, int]:
     first, tos, total, _, fragment, ttl, protocol = struct.unpack_from("!BBHHHBB", frame, at)
-    assert first == 0x45 and tos == 0
+    assert first == 0x45 and tos in (0, ECT)
     assert total == len(frame) - at, f"total length {total}, frame holds {len(frame) - at}"
     assert fragment == 0x4000 and ttl == 64 and protocol == 6
     assert internet_sum(frame[at : at + 20]) == 0, "IPv4 header checksum"
@@ -192,7 +201,7 @@ def _parse_ipv4(frame: bytes, at: int) -> tuple[bytes, bytes, int]:
 
 def _parse_ipv6(frame: bytes, at: int) -> tuple[bytes, bytes, int]:
     first, octets, protocol, hops = struct.unpack_from("!IHBB", frame, at)
-    assert first == 0x60000000 and protocol == 6 and hops == 64
+    assert first in (0x60000000, 0x60000000 | ECT << 20) and protocol == 6 and hops == 64
     assert octets == len(frame) - at - 40, f"payload length {octets}, frame holds {len(frame) - at - 40}"
     return frame[at + 8 : at + 24], frame[at + 24 : at + 40], at + 40
 
@@ -202,14 +211,13 @@ def _parse_tcp(segment: bytes, link: Link) -> Segment:
     source_port, destination_port, seq, ack, words, bits, window, _, urgent = ports_and_more
     header = (words >> 4) * 4
     assert words & 15 == 0 and 20 <= header <= len(segment), f"data offset {words:#x}"
-    assert urgent == 0 and bits < 64
+    assert urgent == 0
     pseudo = pseudo_header(link.source, link.destination, len(segment))
     assert internet_sum(pseudo + segment) == 0, "TCP checksum"
-    assert "A" in (letters := flag_letters(bits)) or ack == 0
+    letters = flag_letters(bits)
+    assert "A" in letters or ack == 0
     options = parse_options(segment[20:header])
-    return Segment(
-        source_port, destination_port, letters, seq, ack, window, segment[header:], options, link
-    )
+    return Segment(source_port, destination_port, letters, seq, ack, window, segment[header:], options, link)
 
 
 def parse_options(octets: bytes) -> Options:

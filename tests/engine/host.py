@@ -39,9 +39,14 @@ class Host:
         tx_frames: int = 1024,
         frame_bytes: int = 2048,
         wall_offset_ns: int = WALL_OFFSET,
-        **options: int,
+        **options: int | str,
     ) -> None:
-        options = {"connections": 64, "request_buffers": 16, **options}
+        settings: dict[str, int | str] = {
+            "connections": 64,
+            "request_buffers": 16,
+            "flight_blocks": 16,
+            **options,
+        }
         self.now = now_ns
         self.wall_offset_ns = wall_offset_ns
         self.engine = Engine(
@@ -51,7 +56,7 @@ class Host:
             secret=secret,
             now_ns=now_ns,
             wall_offset_ns=wall_offset_ns,
-            **options,
+            **settings,
         )
         self.drivers = [
             self.engine.add_memory(
@@ -112,10 +117,13 @@ class Host:
         return self.settle()
 
     def until_sent(self, within_ms: float) -> float:
-        """Ticks on until a segment is sent; returns the milliseconds that took. AssertionError: none."""
+        """Ticks on until a segment is sent; returns the milliseconds that took, to a tick or a thousandth.
+
+        AssertionError: none was sent.
+        """
         start = self.now
         while self.now < start + within_ms * MS:
-            self.now += TICK
+            self.now += max(TICK, (self.now - start) // 1000)
             if self.turn():
                 return (self.now - start) / MS
         raise AssertionError(f"nothing was sent within {within_ms} ms")

@@ -60,6 +60,7 @@ class Peer:
         tag: tuple[int, int] | None = None,
         address: bytes | None = None,
         timestamps: bool = False,
+        sack: bool = False,
         scale: int | None = None,
         mss: int | None = 1460,
         window: int = 65535,
@@ -70,6 +71,7 @@ class Peer:
         self.port = port
         self.link = Link(CLIENT_MAC, SERVER_MAC, address or CLIENT[version], SERVER[version], tag)
         self.timestamps = timestamps
+        self.sack = sack
         self.scale = scale
         self.mss = mss
         self.window = window
@@ -146,7 +148,7 @@ class Peer:
     def _options(self, flags: str) -> Options:
         stamp = (self.clock, self.ts_recent) if self.timestamps else None
         if "S" in flags:
-            return Options(mss=self.mss, scale=self.scale, timestamps=stamp)
+            return Options(mss=self.mss, scale=self.scale, sack_permitted=self.sack, timestamps=stamp)
         return Options(timestamps=stamp)
 
     # ---- what we get ----
@@ -245,3 +247,10 @@ class Peer:
 def get_request(path: str, *, close: bool = False, method: str = "GET") -> bytes:
     extra = "Connection: close\r\n" if close else ""
     return f"{method} {path} HTTP/1.1\r\nHost: test\r\n{extra}\r\n".encode()
+
+
+def begun(host: Host, path: str = "/b1m", **options: object) -> tuple[Peer, list[Got]]:
+    """A connection whose response has begun, and its first flight."""
+    peer = Peer(host, **options).connect()  # type: ignore[arg-type]
+    peer.request(path)
+    return peer, peer.get()

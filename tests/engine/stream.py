@@ -40,14 +40,24 @@ class Stream:
         gap = self._known.find(0, self.prefix)
         self.prefix = len(self._known) if gap < 0 else gap
 
+    def islands(self) -> list[tuple[int, int]]:
+        """Known octets behind the first gap, as (start, end)."""
+        found, at = [], self.prefix
+        while (start := self._known.find(1, at)) >= 0:
+            at = self._known.find(0, start)
+            at = len(self._known) if at < 0 else at
+            found.append((start, at))
+        return found
+
     @property
     def ended(self) -> bool:
         """The FIN and everything before it are here."""
         return self._end is not None and self.prefix == self._end
 
-    def octets(self, start: int = 0) -> bytes:
-        """From `start` to the first gap."""
-        return bytes(self._data[start : self.prefix])
+    def octets(self, start: int = 0, most: int | None = None) -> bytes:
+        """From `start` to the first gap, `most` of them."""
+        end = self.prefix if most is None else min(self.prefix, start + most)
+        return bytes(self._data[start:end])
 
 
 @dataclass(frozen=True)
@@ -70,15 +80,19 @@ class Response:
         return found[1]
 
 
+def content_length(head: bytes) -> int:
+    length = re.search(rb"\r\nContent-Length: (\d+)", head)
+    assert head.startswith(b"HTTP/1.1 ") and length is not None, head
+    return int(length[1])
+
+
 def responses(octets: bytes) -> list[Response]:
     """Whole responses to GETs, one behind the other; AssertionError when the last one is cut."""
     found = []
     while octets:
         head, mark, rest = octets.partition(b"\r\n\r\n")
         assert mark, f"a head is cut: {head!r}"
-        length = re.search(rb"\r\nContent-Length: (\d+)", head)
-        assert head.startswith(b"HTTP/1.1 ") and length is not None, head
-        size = int(length[1])
+        size = content_length(head)
         assert len(rest) >= size, f"a body is cut: {len(rest)} of {size} octets"
         found.append(Response(int(head[9:12]), head + mark, rest[:size]))
         octets = rest[size:]

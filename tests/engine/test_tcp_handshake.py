@@ -12,7 +12,9 @@ from tests.engine.peer import Peer, get_request, seg
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("tag", [None, (0x8100, 0x2005), (0x88A8, 7)])
-def test_a_connection_opens_and_answers_a_request(host: Host, version: int, tag: tuple[int, int] | None) -> None:
+def test_a_connection_opens_and_answers_a_request(
+    host: Host, version: int, tag: tuple[int, int] | None
+) -> None:
     peer = Peer(host, version=version, tag=tag).connect()
     assert host.engine.open_connections == host.count("connections_opened") == 1
     assert peer.fetch("/b1").startswith(b"HTTP/1.1 200 OK\r\n")
@@ -47,9 +49,14 @@ def test_options_behind_the_end_mark_are_not_read(host: Host) -> None:
     assert Peer(host, mss=None).ask("S", options=ended)[0].options == Options(mss=1460)
 
 
-@pytest.mark.parametrize("raw", [b"\x02\x03\x05\x03\x02\x08\x02", b"\x02\x04\x02\x00\x03\x04\x02\x01"])
-def test_a_known_option_of_another_length_is_ignored(host: Host, raw: bytes) -> None:
-    assert Peer(host, mss=None).ask("S", options=Options(raw=raw))[0].options == Options(mss=1460)
+@pytest.mark.parametrize(
+    ("raw", "mss"), [(b"\x02\x03\x05\x03\x02\x08\x02", 536), (b"\x02\x04\x02\x00\x03\x04\x02\x01", 512)]
+)
+def test_a_known_option_of_another_length_is_ignored(host: Host, raw: bytes, mss: int) -> None:
+    peer = Peer(host, mss=None)
+    assert peer.ask("S", options=Options(raw=raw))[0].options == Options(mss=1460)
+    peer.request("/b10k")
+    assert max(got.size for got in peer.get()) == mss
 
 
 @pytest.mark.parametrize(("version", "most"), [(4, 536), (6, 1220)])

@@ -59,7 +59,9 @@ def test_a_rst_while_a_response_is_on_its_way_stops_it(host: Host) -> None:
 
 @pytest.mark.parametrize("timestamps", [False, True])
 @pytest.mark.parametrize("offset", [1, 100, 16383])
-def test_a_rst_elsewhere_in_the_window_gets_a_challenge_ack(host: Host, offset: int, timestamps: bool) -> None:
+def test_a_rst_elsewhere_in_the_window_gets_a_challenge_ack(
+    host: Host, offset: int, timestamps: bool
+) -> None:
     peer = Peer(host, timestamps=timestamps).connect()
     peer.send("R", seq=1 + offset)
     peer.expect(seg("A", seq=1, ack=1))
@@ -112,7 +114,9 @@ def test_a_rst_ends_the_connection_in_every_state(host: Host, state: str) -> Non
 
 @pytest.mark.parametrize("offset", [-1, 0, 1, 16383, 20000])
 @pytest.mark.parametrize("flags", ["S", "SA"])
-def test_a_syn_on_an_open_connection_gets_an_ack_wherever_it_stands(host: Host, offset: int, flags: str) -> None:
+def test_a_syn_on_an_open_connection_gets_an_ack_wherever_it_stands(
+    host: Host, offset: int, flags: str
+) -> None:
     peer = Peer(host).connect()
     peer.send(flags, seq=1 + offset, ack=1)
     peer.expect(seg("A", seq=1, ack=1))

@@ -1,4 +1,4 @@
-"""A client that loses nothing, on the engine's memory driver: handshake, octets in given pieces, their answer.
+"""A client that loses nothing, on the engine's memory driver: handshake, octets in pieces, their answer.
 
 It checks every frame it gets (addresses, lengths, both checksums, order) and obeys the advertised window.
 Knows TCP as far as a link without loss needs it, and nothing of HTTP.
@@ -132,10 +132,10 @@ class Connection:
         self.peer_closed = False
         self.peer_reset = False
         self.peer_window = 0
-        self.windows: list[int] = []        # every window advertised to us
+        self.windows: list[int] = []  # every window advertised to us
         self.snd_una = self.snd_nxt = 0x7FFFFF00 + port
         self.rcv_nxt = self.peer_isn = 0
-        self.acked = 0                      # octets of `received` that we acknowledged
+        self.acked = 0  # octets of `received` that we acknowledged
         self.waiting: deque[bytes] = deque()
         self.flight: deque[tuple[int, bytes]] = deque()
         self.ack_due = False

@@ -15,8 +15,12 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "http": frozenset({"base", "wire", "content"}),
     "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http"}),
     "bench": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
+    "fuzz": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
 }
 """Layer of cython_ext -> layers that it may import. TCP knows no HTTP, HTTP no TCP."""
+
+OUTSIDE: frozenset[str] = frozenset({"bench", "fuzz"})
+"""Layers that are no part of the engine: each is imported by the door of its name alone."""
 
 _CIMPORT = re.compile(
     r"^\s*(?:from\s+cython_ext(?:\.(\w+))?\S*\s+c?import\s+\(?(\w*)|c?import\s+cython_ext\.(\w+))"
@@ -27,12 +31,7 @@ _STRING = re.compile(r'"""(?:.|\n)*?"""|\'\'\'(?:.|\n)*?\'\'\'|"[^"\n]*"|\'[^\'\
 _C_FUNCTION = re.compile(
     r"^(?:static|CYTHON_INLINE|__pyx_t_|[a-z])[^;={}]*?\b(__pyx_\w+)\([^;{}]*\)\s*\{$", re.M
 )
-_PYTHON_IN_C = re.compile(
-    r"\b(?:PyGILState_\w+|__Pyx_ErrOccurredWithGIL|PyErr_\w+|__Pyx_WriteUnraisable|Py_INCREF|Py_DECREF"
-    r"|__Pyx_X?(?:INCREF|DECREF|GOTREF)|__Pyx_Raise\w*|__Pyx_AddTraceback|PyObject(?:_\w+)?|PyLong_\w+|PyTuple_\w+"
-    r"|PyList_\w+|PyDict_\w+|PyBytes_\w+|PyUnicode_\w+|__Pyx_PyInt\w*|__Pyx_PyObject\w*|__Pyx_GetModule\w*"
-    r"|PyEval_\w+|__Pyx_PyGILState\w*)\b"
-)
+_PYTHON_IN_C = re.compile(r"\b(?:_?Py[A-Z_]\w*|__Pyx_\w+)\b")
 
 
 def without_text(source: str) -> str:
@@ -52,6 +51,17 @@ def import_findings(layer: str, source: str) -> list[str]:
         other = match[1] or match[2] or match[3]
         if other != layer and other not in LAYERS[layer]:
             found.append(f"{layer} may not import {other}: {line.strip()}")
+    return found
+
+
+def door_findings(door: str, source: str) -> list[str]:
+    """Imports of a layer of OUTSIDE by the door `door`.pyx, unless it is the door of that layer."""
+    found = []
+    for line in without_text(source).splitlines():
+        match = _CIMPORT.match(line)
+        other = (match[1] or match[2] or match[3]) if match else ""
+        if other in OUTSIDE and other != door:
+            found.append(f"{door}.pyx may not import {other}: {line.strip()}")
     return found
 
 

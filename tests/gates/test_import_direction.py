@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.gates.rules import LAYERS, import_findings
+from tests.gates.rules import LAYERS, OUTSIDE, door_findings, import_findings
 
 
 def test_every_layer_imports_only_layers_below_it(root: Path) -> None:
@@ -23,6 +23,19 @@ def test_every_folder_of_the_data_plane_is_a_known_layer(root: Path) -> None:
         path.name for path in (root / "cython_ext").iterdir() if path.is_dir() and path.name != "__pycache__"
     }
     assert folders - {"abi"} == set(LAYERS)
+
+
+def test_only_its_own_door_imports_what_measures_or_fuzzes(root: Path) -> None:
+    doors = sorted((root / "cython_ext").glob("*.pyx"))
+    assert {door.stem for door in doors} > OUTSIDE
+    findings = [line for door in doors for line in door_findings(door.stem, door.read_text())]
+    assert not findings, "\n".join(findings)
+
+
+def test_a_door_that_imports_the_fuzzer_is_found() -> None:
+    line = "from cython_ext.fuzz.chance cimport Chance\n"
+    assert door_findings("engine", line)
+    assert not door_findings("fuzz", line)
 
 
 def test_the_allowed_imports_make_no_circle() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import pytest
 
 from tests.gates.conftest import Translation, translate
 from tests.gates.rules import LAYERS, c_functions, python_findings, reached
@@ -32,12 +35,13 @@ def use(int a):
 """
 
 
-def test_the_worker_turn_reaches_no_python(engine_translation: Translation) -> None:
+@pytest.mark.parametrize("root_function", ["worker_turn", "worker_run"])
+def test_the_worker_reaches_no_python(engine_translation: Translation, root_function: str) -> None:
     functions = c_functions(engine_translation.c_text)
-    turns = [name for name in functions if name.startswith(_LAYER_PREFIXES) and name.endswith("worker_turn")]
-    assert turns, "the worker's turn is not in the generated C"
-    names = reached(functions, turns)
-    assert len(names) > 20
+    roots = [name for name in functions if name.startswith(_LAYER_PREFIXES) and name.endswith(root_function)]
+    assert roots, f"{root_function} is not in the generated C"
+    names = reached(functions, roots)
+    assert len(names) > 100
     findings = python_findings(functions, names)
     assert not findings, "\n".join(findings)
 
@@ -45,9 +49,14 @@ def test_the_worker_turn_reaches_no_python(engine_translation: Translation) -> N
 def test_no_function_of_any_layer_touches_python(engine_translation: Translation) -> None:
     functions = c_functions(engine_translation.c_text)
     names = [name for name in functions if name.startswith(_LAYER_PREFIXES)]
-    assert len(names) > 20
+    assert len(names) > 100
     findings = python_findings(functions, names)
     assert not findings, "\n".join(findings)
+
+
+def test_the_gate_reads_every_function_that_cython_wrote(engine_translation: Translation) -> None:
+    written = set(re.findall(r"\b(__pyx_f_10cython_ext_\w+)\(", engine_translation.c_text))
+    assert written <= set(c_functions(engine_translation.c_text))
 
 
 def test_the_compiler_has_no_performance_hint(engine_translation: Translation) -> None:

@@ -63,7 +63,9 @@ REQUEST_LINES = [
     Refused("DEL in the target", line(b"GET /\x7f HTTP/1.1"), 400, "RFC 9112 3.2"),
     Refused("an octet above 127 in the target", line(b"GET /\xc3\xa9 HTTP/1.1"), 400, "RFC 9112 3.2"),
     Refused("a fragment in the target", line(b"GET /#top HTTP/1.1"), 400, "RFC 9112 3.2"),
-    Refused("a target longer than 8000 octets", line(b"GET /" + b"a" * 8000 + b" HTTP/1.1"), 414, "RFC 9112 3"),
+    Refused(
+        "a target longer than 8000 octets", line(b"GET /" + b"a" * 8000 + b" HTTP/1.1"), 414, "RFC 9112 3"
+    ),
     Refused("a bare CR in the request line", line(b"GET / HTTP/1.1\rX"), 400, "RFC 9112 2.2"),
     Refused("a bare LF behind the request line", b"GET / HTTP/1.1\n" + HOST + END, 400, "RFC 9112 2.2"),
     Refused("a bare LF before the request line", b"\n" + head(), 400, "RFC 9112 2.2"),
@@ -167,7 +169,9 @@ FRAMING = [
     Refused("identity as a coding", head(b"Transfer-Encoding: identity"), 400, "RFC 9112 7"),
     Refused("chunked with a parameter", head(b"Transfer-Encoding: chunked;q=1"), 400, "RFC 9112 7.1"),
     Refused("an empty Transfer-Encoding", head(b"Transfer-Encoding:"), 400, "RFC 9112 6.3"),
-    Refused("a name that only begins with chunked", head(b"Transfer-Encoding: chunkedx"), 400, "RFC 9112 6.3"),
+    Refused(
+        "a name that only begins with chunked", head(b"Transfer-Encoding: chunkedx"), 400, "RFC 9112 6.3"
+    ),
     Refused("a vertical tab before chunked", head(b"Transfer-Encoding: \x0bchunked"), 400, "RFC 9110 5.5"),
     Refused("a comma behind chunked", head(b"Transfer-Encoding: chunked,"), 400, "RFC 9112 6.3"),
     Refused("a coding before chunked", head(b"Transfer-Encoding: gzip, chunked"), 501, "RFC 9112 6.1"),
@@ -204,7 +208,9 @@ ACCEPTED = [
     Accepted("many empty lines before", b"\r\n" * 50 + head()),
     Accepted("absolute-form", line(b"GET http://b/c?d HTTP/1.1"), {"target": b"http://b/c?d"}),
     Accepted("a query with braces and bars", line(b"GET /?{a|b}^ HTTP/1.1"), {"target": b"/?{a|b}^"}),
-    Accepted("a target of 8000 octets", line(b"GET /" + b"a" * 7999 + b" HTTP/1.1"), {"target": b"/" + b"a" * 7999}),
+    Accepted(
+        "a target of 8000 octets", line(b"GET /" + b"a" * 7999 + b" HTTP/1.1"), {"target": b"/" + b"a" * 7999}
+    ),
     Accepted("a head of 16000 octets", padded(16000)),
     Accepted("128 fields", head(*[b"X: y"] * 127)),
     Accepted("an empty value", head(b"X:")),

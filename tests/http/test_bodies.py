@@ -139,7 +139,9 @@ def test_pieces_take_what_the_whole_takes(parts: list[bytes], sizes: list[int]) 
 
 @settings(max_examples=400, deadline=None)
 @given(
-    st.lists(st.sampled_from([b"0", b"1", b"a", b"\r\n", b"\r", b"\n", b";", b" ", b":", b"x", b"\0"]), max_size=25),
+    st.lists(
+        st.sampled_from([b"0", b"1", b"a", b"\r\n", b"\r", b"\n", b";", b" ", b":", b"x", b"\0"]), max_size=25
+    ),
     st.lists(st.integers(min_value=1, max_value=5), min_size=1, max_size=5),
 )
 def test_pieces_end_as_the_whole_ends_on_any_octets(parts: list[bytes], sizes: list[int]) -> None:
@@ -191,7 +193,9 @@ def test_nothing_in_a_chunked_body_goes_on_for_ever(start: bytes, filler: bytes)
 
 def test_random_cuts_of_a_long_stream_of_bodies_keep_its_boundaries() -> None:
     rng = random.Random(3)
-    bodies = [chunked([rng.randbytes(rng.randrange(200)) for _ in range(rng.randrange(5))]) for _ in range(200)]
+    bodies = [
+        chunked([rng.randbytes(rng.randrange(200)) for _ in range(rng.randrange(5))]) for _ in range(200)
+    ]
     stream = b"".join(bodies)
     start = 0
     for octets in bodies:

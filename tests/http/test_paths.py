@@ -147,7 +147,23 @@ def reference(target: bytes) -> tuple[str, bytes]:
     return "OK", b"".join(b"/" + bytes(octets) for octets in kept) + (b"/" if folder else b"")
 
 
-PARTS = [b"/", b"//", b".", b"..", b"a", b"bc", b"%2e", b"%2E", b"%2f", b"%00", b"%41", b"%", b"%2", b"?", b"\\"]
+PARTS = [
+    b"/",
+    b"//",
+    b".",
+    b"..",
+    b"a",
+    b"bc",
+    b"%2e",
+    b"%2E",
+    b"%2f",
+    b"%00",
+    b"%41",
+    b"%",
+    b"%2",
+    b"?",
+    b"\\",
+]
 PARTS += [b"%25", b"%ff", b"~", b":", b";", b"..."]
 targets = st.lists(st.sampled_from(PARTS), max_size=14).map(lambda parts: b"/" + b"".join(parts))
 

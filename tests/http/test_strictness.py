@@ -94,7 +94,7 @@ def test_the_verdict_on_a_long_head_does_not_depend_on_how_much_of_it_came() -> 
 
 @pytest.mark.parametrize("octet", range(256))
 def test_each_octet_is_judged_by_the_class_of_its_place(octet: int) -> None:
-    token = chr(octet).isalnum() and octet < 128 or octet in b"!#$%&'*+-.^_`|~"
+    token = (chr(octet).isalnum() and octet < 128) or octet in b"!#$%&'*+-.^_`|~"
     value = octet == 9 or 32 <= octet != 127
     target = 33 <= octet < 127 and octet != 35
     one = bytes([octet])

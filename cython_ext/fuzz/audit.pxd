@@ -1,0 +1,234 @@
+"""What must be true of a worker between two turns, whatever arrived. The first breach aborts."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from cython_ext.base.pool cimport NIL, Pool
+from cython_ext.tcp.conn cimport (
+    CONN_RTO_ARMED, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
+)
+from cython_ext.http.body cimport BODY_BAD, BODY_NONE
+from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
+from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
+from cython_ext.wire.seqnum cimport seq_le
+from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
+from cython_ext.worker.state cimport Port, Worker
+
+cdef extern from "abi/fuzz.h" nogil:
+    void fuzz_require(bint holds, const char *what, int64_t a, int64_t b)
+
+
+cdef inline void audit(Worker *worker, uint8_t *marks) noexcept nogil:
+    """All of it; `marks` has room for the largest of the worker's pools."""
+    audit_table(worker, marks)
+    audit_wait_list(worker)
+    audit_wheel(worker)
+    audit_pools(worker, marks)
+    audit_listed(worker)
+
+
+cdef inline void audit_frames(Worker *worker) noexcept nogil:
+    """Every frame is in a pool, a ring or a hand."""
+    cdef uint32_t i, found
+    cdef Port *port
+    for i in range(worker.port_count):
+        port = &worker.ports[i]
+        found = port.driver.frames_accounted(port.driver.state) + port.stash_count + port.tx_count
+        fuzz_require(found == port.driver.frames_total, b"no frame is lost", found, port.driver.frames_total)
+
+
+cdef inline void mark_free(const Pool *pool, uint8_t *marks) noexcept nogil:
+    """Marks the numbers that are free; none twice, none beyond the pool."""
+    cdef uint32_t i, number
+    memset(marks, 0, pool.total)
+    fuzz_require(pool.available <= pool.total, b"a pool holds no more than its total", pool.available, pool.total)
+    for i in range(pool.available):
+        number = pool.free[i]
+        fuzz_require(number < pool.total, b"a free number is the pool's own", number, pool.total)
+        fuzz_require(not marks[number], b"a number is free only once", number, i)
+        marks[number] = 1
+
+
+cdef inline void mark_used(const Pool *pool, uint8_t *marks, uint32_t number) noexcept nogil:
+    fuzz_require(number < pool.total, b"a number in use is the pool's own", number, pool.total)
+    fuzz_require(not marks[number], b"a number in use is not free nor used twice", number, 0)
+    marks[number] = 1
+
+
+cdef inline void audit_table(Worker *worker, uint8_t *marks) noexcept nogil:
+    """The chains hold exactly the records in use; each record is sound."""
+    cdef uint32_t bucket, number
+    cdef uint32_t records = 0
+    cdef uint32_t half_open = 0
+    cdef uint32_t waiting = 0
+    cdef TcpConn *conn
+    mark_free(&worker.table.free, marks)
+    for bucket in range(worker.table.bucket_mask + 1):
+        number = worker.table.buckets[bucket]
+        while number != NIL:
+            mark_used(&worker.table.free, marks, number)
+            conn = &worker.table.conns[number]
+            records += 1
+            half_open += 1 if conn.state == TCP_SYN_RCVD else 0
+            waiting += 1 if conn.state == TCP_TIME_WAIT else 0
+            audit_record(worker, number)
+            number = conn.chain
+    fuzz_require(records == worker.table.in_use, b"in_use counts the chained records", records, worker.table.in_use)
+    fuzz_require(
+        records + worker.table.free.available == worker.table.capacity, b"a record is chained or free",
+        records, worker.table.free.available,
+    )
+    fuzz_require(half_open == worker.table.half_open, b"half_open", half_open, worker.table.half_open)
+    fuzz_require(waiting == worker.table.waiting, b"waiting", waiting, worker.table.waiting)
+
+
+cdef inline void audit_record(Worker *worker, uint32_t number) noexcept nogil:
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    cdef uint32_t i
+    cdef uint64_t queued = 0
+    cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
+    fuzz_require(conn.state != TCP_CLOSED, b"a chained record is not CLOSED", number, conn.state)
+    fuzz_require(seq_le(conn.snd_una, conn.snd_nxt), b"snd_una <= snd_nxt", conn.snd_una, conn.snd_nxt)
+    fuzz_require(seq_le(conn.snd_nxt, conn.snd_max), b"snd_nxt <= snd_max", conn.snd_nxt, conn.snd_max)
+    fuzz_require(
+        conn.snd_max - conn.snd_una <= conn.send_queue + 1, b"nothing is sent that was not queued",
+        conn.snd_max - conn.snd_una, <int64_t>conn.send_queue,
+    )
+    fuzz_require(window <= REQUEST_BUFFER_BYTES + 1, b"the receive window is at most a buffer", window, number)
+    fuzz_require(conn.mss != 0 and conn.cwnd != 0, b"something can be sent", conn.mss, conn.cwnd)
+    fuzz_require(conn.flags & CONN_TIMER_LISTED != 0, b"a record is in the wheel", number, conn.state)
+    fuzz_require(
+        conn.snd_max == conn.snd_una or conn.flags & CONN_RTO_ARMED != 0,
+        b"what is in flight has a timer", conn.snd_max - conn.snd_una, conn.state,
+    )
+    for i in range(session.slot_count - (1 if BODY_NONE < session.body.state < BODY_BAD else 0)):    # staged
+        queued += slot_bytes(&worker.service, session_slot(&worker.service, session, i))
+    fuzz_require(
+        session.first_offset == 0 or session.first_offset < queued, b"no more is acknowledged than was queued",
+        <int64_t>session.first_offset, <int64_t>queued,
+    )
+    fuzz_require(
+        queued - session.first_offset == conn.send_queue, b"TCP's queue is HTTP's",
+        <int64_t>(queued - session.first_offset), <int64_t>conn.send_queue,
+    )
+    audit_flight(worker, conn)
+    fuzz_require(session.scanned <= session.buffered, b"scanned <= buffered", session.scanned, session.buffered)
+    fuzz_require(
+        (session.buffer == NIL) == (session.buffered == 0), b"a session has a buffer when it holds octets",
+        session.buffer, session.buffered,
+    )
+
+
+cdef inline void audit_flight(Worker *worker, const TcpConn *conn) noexcept nogil:
+    """The runs of a flight block are the octets in flight, without gap or overlap, and add up."""
+    cdef const Flight *flight
+    cdef uint32_t i, octets
+    cdef uint32_t at = conn.snd_una
+    cdef uint32_t total = 0
+    if conn.flight == NIL:
+        return
+    fuzz_require(conn.flight < worker.flight_pool.total, b"a flight block's number", conn.flight, 0)
+    flight = &worker.flights[conn.flight]
+    fuzz_require(flight.count > 0, b"a block holds something", flight.count, conn.state)
+    fuzz_require(conn.snd_nxt == conn.snd_max, b"with a block nothing goes back", conn.snd_nxt, conn.snd_max)
+    for i in range(flight.count):
+        octets = flight.runs[i].end - flight.runs[i].start
+        fuzz_require(flight.runs[i].start == at and octets - 1 < 1 << 30, b"runs join", flight.runs[i].start, at)
+        fuzz_require(
+            flight.runs[i].state & (RUN_SACKED | RUN_LOST) != RUN_SACKED | RUN_LOST, b"SACKed is not lost", i, 0
+        )
+        at = flight.runs[i].end
+        total += octets
+    fuzz_require(at == conn.snd_max, b"the last run ends the flight", at, conn.snd_max)
+    fuzz_require(
+        flight.pipe + flight.lost + flight.sacked == total, b"the runs add up", flight.pipe + flight.lost, total
+    )
+
+
+cdef inline void audit_wait_list(Worker *worker) noexcept nogil:
+    """The list of TIME-WAIT holds them all, linked both ways."""
+    cdef uint32_t number = worker.table.wait_oldest
+    cdef uint32_t before = NIL
+    cdef uint32_t found = 0
+    while number != NIL and found <= worker.table.waiting:
+        fuzz_require(worker.table.conns[number].state == TCP_TIME_WAIT, b"the wait list waits", number, found)
+        fuzz_require(worker.table.conns[number].wait_prev == before, b"wait_prev", number, before)
+        before = number
+        number = worker.table.conns[number].wait_next
+        found += 1
+    fuzz_require(found == worker.table.waiting, b"the wait list is whole", found, worker.table.waiting)
+    fuzz_require(before == worker.table.wait_newest, b"wait_newest", before, worker.table.wait_newest)
+
+
+cdef inline void audit_wheel(Worker *worker) noexcept nogil:
+    """Each listed connection is in the slot of its tick, and no other is."""
+    cdef uint32_t slot, number, before
+    cdef uint32_t found = 0
+    cdef TcpConn *conn
+    for slot in range(<uint32_t>WHEEL_SLOTS):
+        number = worker.wheel.slots[slot]
+        before = NIL
+        while number != NIL and found <= worker.wheel.listed:
+            conn = &worker.table.conns[number]
+            fuzz_require(conn.flags & CONN_TIMER_LISTED != 0, b"what the wheel lists knows it", number, slot)
+            fuzz_require(conn.timer_at & WHEEL_MASK == slot, b"a timer is in its slot", conn.timer_at, slot)
+            fuzz_require(conn.timer_prev == before, b"timer_prev", conn.timer_prev, before)
+            before = number
+            number = conn.timer_next
+            found += 1
+    fuzz_require(found == worker.wheel.listed, b"the wheel's count", found, worker.wheel.listed)
+
+
+cdef inline void audit_pools(Worker *worker, uint8_t *marks) noexcept nogil:
+    """Request buffers and queue blocks are free or a live session's, none lost."""
+    cdef uint32_t number
+    cdef uint32_t used = 0
+    mark_free(&worker.service.buffers, marks)
+    for number in range(worker.table.capacity):
+        if worker.table.conns[number].state != TCP_CLOSED and worker.sessions[number].buffer != NIL:
+            mark_used(&worker.service.buffers, marks, worker.sessions[number].buffer)
+            used += 1
+    fuzz_require(
+        used + worker.service.buffers.available == worker.service.buffers.total,
+        b"no request buffer is lost", used, worker.service.buffers.available,
+    )
+    used = 0
+    mark_free(&worker.service.blocks, marks)
+    for number in range(worker.table.capacity):
+        if worker.table.conns[number].state != TCP_CLOSED and worker.sessions[number].block != NIL:
+            mark_used(&worker.service.blocks, marks, worker.sessions[number].block)
+            used += 1
+    fuzz_require(
+        used + worker.service.blocks.available == worker.service.blocks.total,
+        b"no queue block is lost", used, worker.service.blocks.available,
+    )
+    used = 0
+    mark_free(&worker.flight_pool, marks)
+    for number in range(worker.table.capacity):
+        if worker.table.conns[number].state != TCP_CLOSED and worker.table.conns[number].flight != NIL:
+            mark_used(&worker.flight_pool, marks, worker.table.conns[number].flight)
+            used += 1
+    fuzz_require(
+        used + worker.flight_pool.available == worker.flight_pool.total, b"no flight block is lost",
+        used, worker.flight_pool.available,
+    )
+
+
+cdef inline void audit_listed(Worker *worker) noexcept nogil:
+    cdef uint32_t listed = worker.listed_head - worker.listed_tail
+    fuzz_require(listed <= worker.listed_mask + 1, b"the list of put-off output holds what it can", listed, 0)
+
+
+cdef inline void audit_empty(Worker *worker) noexcept nogil:
+    """The end: nothing is left of anyone."""
+    fuzz_require(worker.table.in_use == 0, b"no connection is left", worker.table.in_use, 0)
+    fuzz_require(worker.wheel.listed == 0, b"no timer is left", worker.wheel.listed, 0)
+    fuzz_require(
+        worker.service.buffers.available == worker.service.buffers.total, b"all request buffers are back",
+        worker.service.buffers.available, worker.service.buffers.total,
+    )
+    fuzz_require(
+        worker.service.blocks.available == worker.service.blocks.total, b"all queue blocks are back",
+        worker.service.blocks.available, worker.service.blocks.total,
+    )

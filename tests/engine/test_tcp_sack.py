@@ -1,0 +1,97 @@
+"""Loss recovery with SACK and RACK-TLP, over a seeded path in virtual time (RFC 2018, 6675, 8985, 9438)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.engine.conftest import MakeHost
+from tests.engine.host import Host
+from tests.engine.lossy import Download, Path
+
+SIZE = 1 << 20
+Fetch = Callable[..., tuple[float, Host]]
+
+
+@pytest.fixture
+def fetch(make_host: MakeHost, files: dict[str, bytes]) -> Fetch:
+    """Fetches a file over a path; returns the seconds it took and the host. The octets must be right."""
+
+    def run(
+        path: Path, name: str = "b1m", *, options: dict[str, int] | None = None, **how: bool
+    ) -> tuple[float, Host]:
+        host = make_host(tx_frames=4096, rx_frames=4096, **(options or {}))
+        download = Download(host, path, **how)
+        seconds = download.run(f"/{name}", len(files[name]))
+        assert download.body == files[name]
+        return seconds, host
+
+    return run
+
+
+def test_exactly_what_was_lost_is_sent_again(fetch: Fetch) -> None:
+    lost = {160, 180, 181, 200, 350, 500}
+    seconds, host = fetch(Path(drop_once=lost))
+    assert host.count("retransmitted") == len(lost)
+    assert host.count("retransmission_timeouts") == 0
+    assert seconds < 0.4
+
+
+@pytest.mark.parametrize(("loss", "most_s"), [(0.0, 0.2), (0.001, 0.3), (0.01, 0.6), (0.05, 5), (0.1, 12)])
+def test_a_megabyte_arrives_in_time_at_any_loss(fetch: Fetch, loss: float, most_s: float) -> None:
+    seconds, _ = fetch(Path(loss=loss, loss_back=loss))
+    assert seconds < most_s
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.1])
+def test_sack_is_faster_than_duplicate_acks(fetch: Fetch, loss: float) -> None:
+    with_sack, _ = fetch(Path(loss=loss, loss_back=loss))
+    without, _ = fetch(Path(loss=loss, loss_back=loss), sack=False)
+    assert with_sack < without
+
+
+def test_reordering_is_not_taken_for_loss_for_ever(fetch: Fetch) -> None:
+    _, host = fetch(Path(jitter_ms=4))
+    assert host.count("retransmitted") < 20 and host.count("retransmission_timeouts") == 0
+
+
+def test_a_lost_tail_is_found_by_a_probe_and_not_by_the_timeout(fetch: Fetch) -> None:
+    """10 240 octets and a head are 8 segments, 0 to 7."""
+    _, host = fetch(Path(drop_once={6, 7}), "b10k")
+    assert host.count("tail_loss_probes") == 1
+    assert host.count("retransmission_timeouts") == 0
+
+
+def test_a_path_that_swallows_large_packets_is_found_out(fetch: Fetch) -> None:
+    seconds, host = fetch(Path(largest=1200))
+    assert host.count("black_holes") == 1
+    assert seconds < 3
+
+
+def test_a_mark_instead_of_a_loss_reduces_without_sending_again(fetch: Fetch) -> None:
+    _, host = fetch(Path(mark={40, 300}), ecn=True)
+    assert host.count("ecn_reductions") == 2
+    assert host.count("retransmitted") == 0
+
+
+def test_a_long_path_with_loss_is_survived(fetch: Fetch) -> None:
+    seconds, host = fetch(Path(rtt_ms=300, loss=0.01))
+    assert seconds < 8 and host.count("retransmission_timeouts") == 0
+
+
+def test_a_late_ack_undoes_the_timeout(fetch: Fetch) -> None:
+    """The path falls silent for longer than the timeout, then delivers all of it (RFC 3522)."""
+    _, host = fetch(Path(stall=(10, 60, 400.0)))
+    assert host.count("spurious_timeouts") == 1
+
+
+def test_without_a_block_duplicate_acks_still_recover(fetch: Fetch, make_host: MakeHost) -> None:
+    host = make_host(tx_frames=4096, rx_frames=4096, flight_blocks=1)
+    first = Download(host, Path(loss=0.01), seed=1)
+    second = Download(host, Path(drop_once={20, 60}), seed=2, port=40001)
+    first.start()
+    for _ in range(45):
+        first.step("/b1m")
+    assert second.run("/b1m", SIZE, others=[(first, "/b1m")]) < 2
+    assert host.count("no_flight_block") >= 1

@@ -1,0 +1,129 @@
+"""What hostile clients say: requests valid, nearly valid and nasty, for the fuzzer to cut and spoil."""
+
+from __future__ import annotations
+
+SITE = {
+    "index.html": b"<!doctype html><title>fuzz</title>" * 20,
+    "empty.txt": b"",
+    "one.txt": b"1",
+    "odd.bin": bytes(range(251)) * 3,
+    "a b.txt": b"a space in the name",
+    "sub/index.html": b"<p>below</p>" * 500,
+    "sub/deep/page.css": b"p{margin:0}" * 133,
+    "large.bin": bytes(range(256)) * 400,
+    "larger.bin": bytes(i * 7 % 256 for i in range(997)) * 700,
+}
+"""Path -> content of the site that is served meanwhile."""
+
+_HOST = b"Host: 10.0.0.1\r\n"
+_TARGETS = [
+    *(b"/" + name.replace(" ", "%20").encode() for name in SITE),
+    b"/",
+    b"/sub/",
+    b"/sub",
+    b"/missing",
+    b"//sub///index.html",
+    b"/./sub/../one.txt",
+    b"/sub/%2e%2e/one.txt?query=/../..",
+    b"/sub/..",
+    b"/..",
+    b"/../../etc/passwd",
+    b"/%2e%2e/%2e%2e/etc/passwd",
+    b"/%2E%2E%2fetc",
+    b"/a%00b",
+    b"/%",
+    b"/%1",
+    b"/%zz",
+    b"/one.txt?" + b"q" * 700,
+    b"/" + b"x/" * 300 + b"../" * 300 + b"one.txt",
+    b"/" + b"%41" * 300,
+    b"/" + b"a" * 7990,
+    b"/" + b"a" * 8100,
+    b"http://10.0.0.1/one.txt",
+    b"http://10.0.0.1",
+    b"http://10.0.0.1?x",
+    b"https://h:80/sub/../one.txt",
+    b"http://",
+    b"http:///x",
+    b"*",
+    b"10.0.0.1:80",
+]
+_FIELDS = [
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"connection: upgrade , close,\t keep-alive\r\n",
+    b"User-Agent: " + b"u" * 200 + b"\r\n",
+    b"Cookie: " + b"c" * 3000 + b"\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Expect: 200-maybe\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 5\r\nContent-Length: 5\r\n",
+    b"Content-Length: 99999999999999999999\r\n",
+    b"Content-Length: +5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: gzip, chunked\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+    b"Transfer-Encoding : chunked\r\n",
+    b"Host: second\r\n",
+    b" folded: line\r\n",
+    b"No-Colon\r\n",
+    b"Empty:\r\n",
+    b"Bare: lf\n",
+    b"Nul: a\0b\r\n",
+    b"X: y\r\n" * 130,
+]
+_CHUNKED = b"POST /one.txt HTTP/1.1\r\n" + _HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+_BODIES = [
+    b"3\r\nabc\r\n0\r\n\r\n",
+    b"0\r\n\r\n",
+    b'1;ext="x"\r\na\r\n00000\r\nTrailer: t\r\n\r\n',
+    b"fff\r\n" + b"z" * 4095 + b"\r\n0\r\n\r\n",
+    b"ffffffff\r\n",
+    b"-1\r\n",
+    b"3\r\nabcd\r\n",
+    b"3\nabc\n0\n\n",
+    b"0" * 500,
+    b"1;" + b"e" * 500,
+    b"0\r\n" + b"T: t\r\n" * 500,
+]
+
+
+def request_texts() -> list[bytes]:
+    """None is empty. About half are requests that a careful client would send."""
+    plain = [b"GET " + target + b" HTTP/1.1\r\n" + _HOST + b"\r\n" for target in _TARGETS]
+    heads = [b"HEAD " + target + b" HTTP/1.1\r\n" + _HOST + b"\r\n" for target in _TARGETS[:8]]
+    fields = [b"GET /one.txt HTTP/1.1\r\n" + _HOST + field + b"\r\n" for field in _FIELDS]
+    old = [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"]
+    methods = [
+        method + b" / HTTP/1.1\r\n" + _HOST + b"\r\n" for method in (b"OPTIONS", b"BREW", b"get", b"M" * 40)
+    ]
+    lengths = [
+        b"PUT /one.txt HTTP/1.1\r\n" + _HOST + b"Content-Length: %d\r\n\r\n" % size + b"b" * size
+        for size in (1, 17, 3000)
+    ]
+    broken = [
+        b"GET / HTTP/2.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1 \r\n\r\n",
+        b"GET /\r\n",
+        b"\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" + _HOST + b"\r\n",
+        b"\r",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /one.txt HTTP/1.1\r\nHost: " + b"h" * 15990 + b"\r\n\r\n",
+        b"GET /one.txt HTTP/1.1\r\nA: " + b"h" * 17000 + b"\r\n\r\n",
+    ]
+    pipelined = [plain[0] * 3, plain[2] * 70, plain[1] + heads[0] + plain[7], plain[8] * 2]
+    return [
+        *plain,
+        *plain,
+        *heads,
+        *fields,
+        *old,
+        *methods,
+        *lengths,
+        *broken,
+        *pipelined,
+        *(_CHUNKED + body for body in _BODIES),
+    ]
