@@ -42,9 +42,11 @@ class XdpSocket:
     @property
     def prefer_busy_poll(self) -> bool:
         """Whether it is preferred to interrupts, which needs receive and transmit in one NAPI context."""
-    def stop_preferring_busy_poll(self) -> None: ...
-    def send_completes(self, frame: Buffer, *, timeout_ms: int) -> bool:
-        """Before an engine runs: sends one frame; whether it came back within `timeout_ms`."""
+    def verify_busy_poll(self, frame: Buffer, *, repeats: int, timeout_ms: int) -> bool:
+        """Before an engine runs: sends the frame so many times, waiting `timeout_ms` for each to complete.
+
+        Where one does not, preferred busy polling is ended and the answer is False.
+        """
     def statistics(self) -> dict[str, int]:
         """XDP_STATISTICS of the kernel and the driver's own counts."""
     def close(self) -> None: ...

@@ -12,11 +12,11 @@ from cython_ext.content cimport precompute
 from cython_ext.content.store cimport IMAGE_VERSION, image_header
 from cython_ext.driver.af_xdp cimport (
     AF_XDP_AUTO, AF_XDP_COPY, AF_XDP_ZERO_COPY, AfXdpConfig, af_xdp_close, af_xdp_driver, af_xdp_open,
-    af_xdp_statistics, af_xdp_tx_completes,
+    af_xdp_statistics, af_xdp_verify_busy_poll,
 )
 from cython_ext.driver.af_xdp_path cimport (
     AF_XDP_STAGE_BIND, AF_XDP_STAGE_MEMORY, AF_XDP_STAGE_OPTIONS, AF_XDP_STAGE_RINGS, AF_XDP_STAGE_SOCKET,
-    AF_XDP_STAGE_UMEM, AfXdp, af_xdp_stop_preferring,
+    AF_XDP_STAGE_UMEM, AfXdp,
 )
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.memory cimport (
@@ -118,13 +118,9 @@ cdef class XdpSocket:
     def prefer_busy_poll(self):
         return bool(self._socket.prefer_busy_poll)
 
-    def stop_preferring_busy_poll(self):
-        af_xdp_stop_preferring(&self._socket)
-
-    def send_completes(self, const uint8_t[::1] frame not None, *, uint32_t timeout_ms):
-        if self._socket.fd < 0 or frame.shape[0] == 0:
-            raise ValueError("an open socket and a frame are needed")
-        return bool(af_xdp_tx_completes(&self._socket, &frame[0], <uint32_t>frame.shape[0], timeout_ms))
+    def verify_busy_poll(self, const uint8_t[::1] frame not None, *, uint32_t repeats, uint32_t timeout_ms):
+        cdef uint32_t size = <uint32_t>frame.shape[0]
+        return bool(size and af_xdp_verify_busy_poll(&self._socket, &frame[0], size, repeats, timeout_ms))
 
     def statistics(self):
         cdef XskStatistics kernel

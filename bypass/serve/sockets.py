@@ -77,11 +77,7 @@ def _check_busy_poll(plan: Plan, queue: int, socket: XdpSocket, notice: Callable
         return
     mac = plan.interface.mac
     frame = (mac + mac + _LOOPBACK_ETHERTYPE).ljust(_SHORTEST_FRAME_BYTES, b"\0")
-    # One frame may leave by a stray interrupt; so many in a row do not.
-    if socket.prefer_busy_poll and not all(
-        socket.send_completes(frame, timeout_ms=_CHECK_MS) for _ in range(_CHECK_FRAMES)
-    ):
-        socket.stop_preferring_busy_poll()
+    if not socket.verify_busy_poll(frame, repeats=_CHECK_FRAMES, timeout_ms=_CHECK_MS):
         notice(
             f"{name}: frames do not leave with preferred busy polling, as where {plan.driver} serves receive"
             " and transmit apart; polling without preference"

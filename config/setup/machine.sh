@@ -13,15 +13,18 @@ KERNEL_SUITES='trixie-backports sid'
 # refuse WHAT WHY: the suite must not pass where it could not run
 refuse() { die "test-vm: no $1: $2"; }
 
-# debian_mirror: URI of the mirror of the system's main archive
+# debian_mirror CODENAME: URI of the mirror that the system's own packages come from
 debian_mirror() {
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-        awk -v codename="$1" '$2 == codename { print $1; exit }'
+    # The name of the suite as configured, and as the archive calls it (known once lists are there).
+    # shellcheck disable=SC2016  # apt's own variables
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME)' 'Created-By: Packages' |
+        awk -v codename="$1" '$2 == codename || $3 == codename { print $1; exit }'
 }
 
 # own_apt FOLDER MIRROR SUITE...: writes FOLDER/apt.conf for these suites alone
 own_apt() {
     local folder mirror=$2 suite
+    unset APT_CONFIG # of an attempt that failed
     folder=$(realpath -m "$1")
     shift 2
     mkdir -p "$folder"/{etc,none,lists/partial,archives/partial}
@@ -45,6 +48,7 @@ Dir::Cache::archives "$folder/archives";
 Dir::State::status "/var/lib/dpkg/status";
 Dir::Log "$folder";
 APT::Sandbox::User "root";
+APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "3";
 CONF

@@ -285,6 +285,21 @@ cdef inline bint af_xdp_tx_completes(
     return False
 
 
+cdef inline bint af_xdp_verify_busy_poll(
+    AfXdp *socket, const uint8_t *octets, uint32_t count, uint32_t repeats, uint32_t timeout_ms
+) noexcept nogil:
+    """Sends the frame `repeats` times, one after the other: one may leave by a stray interrupt. Ends
+    preferred busy polling, and returns False, when one does not complete in time."""
+    cdef uint32_t _repeat
+    if socket.fd < 0:
+        return False
+    for _repeat in range(repeats):
+        if not af_xdp_tx_completes(socket, octets, count, timeout_ms):
+            af_xdp_stop_preferring(socket)
+            return False
+    return True
+
+
 cdef inline void af_xdp_close(AfXdp *socket) noexcept nogil:
     """Has queued frames sent (50 ms at most; they would die with the ring), then releases all.
 
