@@ -16,6 +16,7 @@ RX_FRAMES = 4096
 TX_FRAMES = 4096
 MOST_ADDRESSES = 64  # of one engine
 MOST_QUEUES = 64  # of one engine
+LEAST_MTU_BYTES = 576
 _XDP_HEADROOM_BYTES = 256  # XDP_PACKET_HEADROOM, in front of every received frame
 _ETHERNET_BYTES = 14 + 2 * 4  # header and up to two VLAN tags
 
@@ -185,6 +186,12 @@ def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) ->
 
 def _frame_bytes(interface: Interface, driver: str) -> int:
     """2048 or 4096: one Ethernet frame and the kernel's headroom must fit."""
+    if interface.mtu_bytes < LEAST_MTU_BYTES:
+        raise UnavailableError(
+            f"{interface.name}: MTU {interface.mtu_bytes} is too small",
+            why=f"every host must take packets of {LEAST_MTU_BYTES} bytes (RFC 1122 3.3.2)",
+            remedy=f"Raise it: ip link set {interface.name} mtu 1500",
+        )
     longest = interface.mtu_bytes + _ETHERNET_BYTES + _XDP_HEADROOM_BYTES
     if longest > 4096:
         most = 4096 - _ETHERNET_BYTES - _XDP_HEADROOM_BYTES
