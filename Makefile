@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz lint format bench dist clean
+.PHONY: help setup demo test test-vm fuzz lint format bench dist clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing, make .venv, compile (sudo where packages are missing)
 	@config/setup.sh
@@ -16,6 +16,9 @@ demo: setup ## serve a sample site on a pair of virtual interfaces (sudo); SITE=
 
 test: ## lint and all tests (sudo); ARGS= goes to pytest
 	@config/test.sh $(ARGS)
+
+test-vm: ## tests on emulated network cards, with QEMU and a kernel it downloads (sudo); ARGS= as above
+	@config/test-vm.sh $(ARGS)
 
 fuzz: ## hostile frames and requests in a sanitizer build, from a new seed; MINUTES=1
 	@config/setup.sh --test

@@ -36,6 +36,17 @@ class XdpSocket:
     @property
     def zero_copy(self) -> bool:
         """As read back from the kernel (XDP_OPTIONS), not as asked for."""
+    @property
+    def busy_poll(self) -> bool:
+        """Whether the kernel accepted busy polling."""
+    @property
+    def prefer_busy_poll(self) -> bool:
+        """Whether it is preferred to interrupts, which needs receive and transmit in one NAPI context."""
+    def verify_busy_poll(self, frame: Buffer, *, repeats: int, timeout_ms: int) -> bool:
+        """Before an engine runs: sends the frame so many times, waiting `timeout_ms` for each to complete.
+
+        Where one does not, preferred busy polling is ended and the answer is False.
+        """
     def statistics(self) -> dict[str, int]:
         """XDP_STATISTICS of the kernel and the driver's own counts."""
     def close(self) -> None: ...

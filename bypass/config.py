@@ -86,6 +86,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     mode: Annotated[Mode, Meta(description="auto, native or generic")] = "auto"
     memory: Annotated[Memory, Meta(description="auto, copy or zero-copy")] = "auto"
     poll: Annotated[Poll, Meta(description="latency, balanced or efficient")] = "balanced"
+    busy_poll: Annotated[bool, Meta(description="true or false")] = False
     connections: Annotated[int, Meta(ge=64, le=1 << 24, description="a number from 64 to 16777216")] = 65536
     idle_timeout: PositiveDuration = 60.0
     drain_timeout: Duration = 10.0

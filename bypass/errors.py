@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -15,6 +16,13 @@ class ExitCode(IntEnum):
     NO_PERMISSION = 77
     CONFIGURATION = 78
     INTERRUPTED = 130
+
+
+def errno_name(code: int | None) -> str:
+    """The name in manual pages: "EINVAL". ENOTSUP and EOPNOTSUPP are one number, of the latter name here."""
+    if code == errno.EOPNOTSUPP:
+        return "EOPNOTSUPP"
+    return errno.errorcode.get(code or 0, str(code))
 
 
 class BypassError(Exception):

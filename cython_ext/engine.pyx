@@ -12,7 +12,7 @@ from cython_ext.content cimport precompute
 from cython_ext.content.store cimport IMAGE_VERSION, image_header
 from cython_ext.driver.af_xdp cimport (
     AF_XDP_AUTO, AF_XDP_COPY, AF_XDP_ZERO_COPY, AfXdpConfig, af_xdp_close, af_xdp_driver, af_xdp_open,
-    af_xdp_statistics,
+    af_xdp_statistics, af_xdp_verify_busy_poll,
 )
 from cython_ext.driver.af_xdp_path cimport (
     AF_XDP_STAGE_BIND, AF_XDP_STAGE_MEMORY, AF_XDP_STAGE_OPTIONS, AF_XDP_STAGE_RINGS, AF_XDP_STAGE_SOCKET,
@@ -109,6 +109,18 @@ cdef class XdpSocket:
     @property
     def zero_copy(self):
         return bool(self._socket.zero_copy)
+
+    @property
+    def busy_poll(self):
+        return bool(self._socket.busy_poll)
+
+    @property
+    def prefer_busy_poll(self):
+        return bool(self._socket.prefer_busy_poll)
+
+    def verify_busy_poll(self, const uint8_t[::1] frame not None, *, uint32_t repeats, uint32_t timeout_ms):
+        cdef uint32_t size = <uint32_t>frame.shape[0]
+        return bool(size and af_xdp_verify_busy_poll(&self._socket, &frame[0], size, repeats, timeout_ms))
 
     def statistics(self):
         cdef XskStatistics kernel

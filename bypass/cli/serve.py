@@ -13,6 +13,7 @@ from bypass.cli.console import Messages, messages_of, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
 from bypass.config import Mode, Poll, ServeOptions, resolve
 from bypass.errors import ExitCode
+from bypass.serve.lifecycle import Summary
 from bypass.serve.server import Server
 from bypass.site.image import SiteImage
 from bypass.site.text import format_bytes
@@ -44,6 +45,9 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.option("--copy", "memory", flag_value="copy", default=None, help="Have the kernel copy packets.")
 @click.option("--zero-copy", "memory", flag_value="zero-copy", help="Insist on it.  [default: as it can]")
 @click.option("--poll", type=click.Choice(get_args(Poll)), help="Spin, sleep or both.  [default: balanced]")
+@click.option(
+    "--busy-poll", is_flag=True, default=None, help="Poll the driver too, where it stands the test."
+)
 @click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
 @click.option("--idle-timeout", metavar="TIME", help="Close connections idle for so long.  [default: 60s]")
 @click.option("--block", multiple=True, metavar="CIDR", help="Drop what comes from there.")
@@ -84,15 +88,31 @@ def run(options: ServeOptions, messages: Messages) -> int:
         with site_progress(messages, stop) as progress:
             image = stack.enter_context(open_site(Path(options.site), options.max_memory or None, progress))
         stop.check()
-        server = stack.enter_context(open_server(plan, image.buffer, kernel_parts()))
+        server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
+        stop.attend()
         announce(messages, server, image)
-        summary = serve_until_stopped(server, stop, options.drain_timeout)
+        summary = serve_until_stopped(server, stop, options.drain_timeout, warn=messages.warn)
     left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
     messages.say(
         f"stopped: {format_count(summary.requests)} requests, {format_bytes(summary.sent_bytes)} sent"
         f" in {summary.seconds:.0f} s{left}"
     )
+    account(messages, summary)
     return ExitCode.INTERRUPTED if stop.interrupted else ExitCode.OK
+
+
+def account(messages: Messages, summary: Summary) -> None:
+    """Where frames went, and whether any went missing."""
+    for totals in summary.queues:
+        messages.detail(
+            f"  queue {totals.queue}: {totals.received} frames in, {totals.sent} out,"
+            f" {totals.starved} times without a buffer"
+        )
+    words = f"{plural(summary.frames_lost, 'packet buffer')} lost"
+    if summary.frames_lost:
+        messages.warn(f"{words}: this is a bug, please report it")
+    else:
+        messages.detail(f"  {words}")
 
 
 def announce(messages: Messages, server: Server, image: SiteImage) -> None:
@@ -100,9 +120,12 @@ def announce(messages: Messages, server: Server, image: SiteImage) -> None:
     plan = server.plan
     messages.say(f"serving {' '.join(plan.urls)}")
     queues = ", ".join(map(str, plan.queues))
+    memory = "zero-copy" if server.zero_copy else "copy"
+    if plan.busy_poll:
+        memory += f", {server.busy_poll} busy polling"
     messages.say(
         f"  on    {plan.interface.name}, driver {plan.driver}, {server.mode} mode,"
-        f" {'zero-copy' if server.zero_copy else 'copy'}, {plural(len(plan.queues), 'queue')} ({queues})"
+        f" {memory}, {plural(len(plan.queues), 'queue')} ({queues})"
     )
     if plan.own_addresses:
         names = ", ".join(map(str, plan.own_addresses))

@@ -1,4 +1,4 @@
-"""The site to serve: an image as it is, or a folder compiled into memory."""
+"""The site to serve: an image copied, or a folder compiled, into memory that nobody else can change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bypass.site.compile import Progress
 from bypass.site.image import SiteImage, is_image, open_image
-from bypass.site.output import compile_to_memfd
+from bypass.site.output import compile_to_memfd, copy_to_memfd
 
 
 @contextmanager
@@ -18,13 +18,21 @@ def open_site(path: Path, max_bytes: int | None, progress: Progress | None = Non
 
     Raises SiteError: missing, empty, unreadable, too large.
     """
-    image = open_image(path) if is_image(path) else _compiled(path, max_bytes, progress)
+    image = _copied(path, max_bytes) if is_image(path) else _compiled(path, max_bytes, progress)
     try:
         yield image
     finally:
         # What an engine still maps goes away with the engine.
         with suppress(BufferError):
             image.close()
+
+
+def _copied(image: Path, max_bytes: int | None) -> SiteImage:
+    fd = copy_to_memfd(image, max_bytes=max_bytes)
+    try:
+        return open_image(fd, str(image))
+    finally:
+        os.close(fd)
 
 
 def _compiled(root: Path, max_bytes: int | None, progress: Progress | None) -> SiteImage:

@@ -5,7 +5,9 @@ Only reads. Knows nothing of drivers and queues (bypass/xdp/features.py).
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -19,6 +21,7 @@ from bypass.text import did_you_mean
 Address = IPv4Address | IPv6Address
 
 _IFF_UP = 0x1
+_SIOCGIFFLAGS = 0x8913
 _IFA_F_DADFAILED = 0x08
 _ARPHRD_ETHER = 1
 
@@ -78,13 +81,16 @@ def require_usable(interface: Interface) -> None:
         )
 
 
-def exists(interface: Interface) -> bool:
-    """Whether the interface is still in this network namespace. Cheap: one ioctl."""
+def still_usable(interface: Interface) -> bool:
+    """Whether the interface is still in this network namespace, and up. Cheap: three system calls."""
     try:
-        socket.if_indextoname(interface.index)
+        name = socket.if_indextoname(interface.index)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+            answer = fcntl.ioctl(handle, _SIOCGIFFLAGS, struct.pack("16s16x8x", name.encode()))
     except OSError:
         return False
-    return True
+    (flags,) = struct.unpack_from("=H", answer, 16)
+    return bool(flags & _IFF_UP)
 
 
 def _own_addresses(records: Iterable[Any]) -> tuple[Address, ...]:

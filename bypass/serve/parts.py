@@ -12,9 +12,12 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from bypass.serve.claim import claim
-from bypass.serve.interface import Address, Interface, exists
-from bypass.serve.plan import RX_FRAMES, TX_FRAMES, Plan
+from bypass.serve.interface import Address, Interface, still_usable
+from bypass.serve.plan import Plan
 from bypass.worker import Runnable
+
+Notice = Callable[[str], None]
+"""Is told, in a sentence, of something that works less well than hoped."""
 
 
 class Program(Protocol):
@@ -34,7 +37,17 @@ class Program(Protocol):
 
     def attach(self, ifindex: int, ifname: str, mode: str) -> str: ...
 
+    def unserved(self) -> dict[int, int]: ...
+
     def detach(self) -> None: ...
+
+
+class Effects(Protocol):
+    """bypass.serve.effects.AttachEffects."""
+
+    def settle(self, notice: Notice) -> Plan: ...
+
+    def undo(self) -> None: ...
 
 
 class Socket(Protocol):
@@ -45,6 +58,12 @@ class Socket(Protocol):
 
     @property
     def zero_copy(self) -> bool: ...
+
+    @property
+    def busy_poll(self) -> bool: ...
+
+    @property
+    def prefer_busy_poll(self) -> bool: ...
 
     def statistics(self) -> dict[str, int]: ...
 
@@ -61,6 +80,8 @@ class DataPlane(Runnable, Protocol):
     @property
     def open_connections(self) -> int: ...
 
+    def frames_lost(self) -> int: ...
+
 
 class Claim(Protocol):
     """bypass.serve.claim: addresses of our own, found to be nobody else's."""
@@ -73,46 +94,26 @@ class Parts:
     """How each part is made. `engine` is given the sockets that it polls."""
 
     claim: Callable[[Interface, Sequence[Address]], AbstractContextManager[Claim]]
-    interface_exists: Callable[[Interface], bool]
+    interface_usable: Callable[[Interface], bool]
     program: Callable[[], AbstractContextManager[Program]]
-    socket: Callable[[Plan, int], Socket]
+    effects: Callable[[Plan], Effects]
+    socket: Callable[[Plan, int, Notice], Socket]
     engine: Callable[[Plan, memoryview, Sequence[Socket]], DataPlane]
 
 
 def kernel_parts() -> Parts:
     """AF_XDP sockets, the XDP program and the engine."""
+    from bypass.serve.effects import AttachEffects
+    from bypass.serve.sockets import open_socket
     from bypass.xdp.program import RedirectProgram
 
     return Parts(
         claim=claim,
-        interface_exists=exists,
+        interface_usable=still_usable,
         program=RedirectProgram,
-        socket=_open_socket,
+        effects=AttachEffects,
+        socket=open_socket,
         engine=_make_engine,
-    )
-
-
-def _open_socket(plan: Plan, queue: int) -> Socket:
-    from bypass._engine import XdpSocket
-    from bypass.xdp.socket_errors import SocketRequest, open_with_retry
-
-    request = SocketRequest(
-        ifname=plan.interface.name,
-        queue=queue,
-        umem_bytes=plan.locked_bytes // len(plan.queues),
-        zero_copy=plan.zero_copy,
-        driver=plan.driver,
-    )
-    return open_with_retry(
-        lambda: XdpSocket(
-            ifindex=plan.interface.index,
-            queue=queue,
-            rx_frames=RX_FRAMES,
-            tx_frames=TX_FRAMES,
-            frame_bytes=plan.frame_bytes,
-            zero_copy=plan.zero_copy,
-        ),
-        request,
     )
 
 

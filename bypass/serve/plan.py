@@ -16,6 +16,7 @@ RX_FRAMES = 4096
 TX_FRAMES = 4096
 MOST_ADDRESSES = 64  # of one engine
 MOST_QUEUES = 64  # of one engine
+LEAST_MTU_BYTES = 576
 _XDP_HEADROOM_BYTES = 256  # XDP_PACKET_HEADROOM, in front of every received frame
 _ETHERNET_BYTES = 14 + 2 * 4  # header and up to two VLAN tags
 
@@ -38,16 +39,23 @@ ZERO_COPY: dict[Memory, bool | None] = {"auto": None, "copy": False, "zero-copy"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a server on one interface is made with. zero_copy None: as the driver can."""
+    """Everything a server on one interface is made with.
+
+    takes_every_queue: none was named, so queues that attaching brings about are taken too.
+    zero_copy None: as the driver can. offers_zero_copy: the driver's word; None, it does not say.
+    """
 
     interface: Interface
     driver: str
     addresses: tuple[Address, ...]
     port: int
     queues: tuple[int, ...]
+    takes_every_queue: bool
     rx_queues: int
     mode: Mode
     zero_copy: bool | None
+    offers_zero_copy: bool | None
+    busy_poll: bool
     poll: PollPlan
     frame_bytes: int
     connections: int
@@ -61,6 +69,11 @@ class Plan:
     def locked_bytes(self) -> int:
         """Packet memory of all queues, which the kernel locks."""
         return len(self.queues) * (RX_FRAMES + TX_FRAMES) * self.frame_bytes
+
+    @property
+    def map_entries(self) -> int:
+        """Queues that the XDP program has room for: more can come to be when it is attached."""
+        return max(MOST_QUEUES, max(self.queues) + 1)
 
     @property
     def foreign_addresses(self) -> tuple[Address, ...]:
@@ -80,18 +93,30 @@ class Plan:
 
 
 def make_plan(
-    options: ServeOptions, interface: Interface, driver: str, rx_queues: int, tx_queues: int
+    options: ServeOptions,
+    interface: Interface,
+    driver: str,
+    rx_queues: int,
+    tx_queues: int,
+    offers_zero_copy: bool | None = None,
 ) -> Plan:
     """ConfigError or UnavailableError when the options do not fit the interface."""
+    if options.memory == "zero-copy" and options.mode == "generic":
+        raise ConfigError(
+            "zero-copy in generic mode", why="only native XDP has it", remedy="Leave out one of the two"
+        )
     return Plan(
         interface=interface,
         driver=driver,
         addresses=_addresses(options, interface),
         port=options.port,
         queues=_queues(options.queue, interface.name, rx_queues, tx_queues),
+        takes_every_queue=not options.queue,
         rx_queues=rx_queues,
         mode=options.mode,
         zero_copy=ZERO_COPY[options.memory],
+        offers_zero_copy=offers_zero_copy,
+        busy_poll=options.busy_poll,
         poll=POLL_PLANS[options.poll],
         frame_bytes=_frame_bytes(interface, driver),
         connections=options.connections,
@@ -101,6 +126,11 @@ def make_plan(
         blocked=tuple(ip_network(text) for text in options.block),
         syn_rate=options.syn_rate,
     )
+
+
+def every_queue(rx_queues: int, tx_queues: int) -> tuple[int, ...]:
+    """The queues that both receive and send, as many as one server polls."""
+    return tuple(range(min(rx_queues, tx_queues, MOST_QUEUES)))
 
 
 def url_of(address: Address, port: int) -> str:
@@ -156,6 +186,12 @@ def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) ->
 
 def _frame_bytes(interface: Interface, driver: str) -> int:
     """2048 or 4096: one Ethernet frame and the kernel's headroom must fit."""
+    if interface.mtu_bytes < LEAST_MTU_BYTES:
+        raise UnavailableError(
+            f"{interface.name}: MTU {interface.mtu_bytes} is too small",
+            why=f"every host must take packets of {LEAST_MTU_BYTES} bytes (RFC 1122 3.3.2)",
+            remedy=f"Raise it: ip link set {interface.name} mtu 1500",
+        )
     longest = interface.mtu_bytes + _ETHERNET_BYTES + _XDP_HEADROOM_BYTES
     if longest > 4096:
         most = 4096 - _ETHERNET_BYTES - _XDP_HEADROOM_BYTES

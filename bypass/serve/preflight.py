@@ -9,7 +9,7 @@ from pathlib import Path
 from bypass.config import ServeOptions
 from bypass.errors import SiteError, UnavailableError
 from bypass.serve.interface import read_interface, require_usable
-from bypass.serve.plan import Plan, make_plan
+from bypass.serve.plan import Plan, every_queue, make_plan
 from bypass.serve.privileges import allow_locked_memory, effective_capabilities, require_capabilities
 from bypass.text import plural
 from bypass.xdp.features import read_device
@@ -25,7 +25,7 @@ def prepare(options: ServeOptions, command: str) -> Plan:
     require_usable(interface)
     device = read_device(interface.name)
     require_cpu(options.cpu, os.sched_getaffinity(0))
-    plan = make_plan(options, interface, device.driver, device.rx_queues, device.tx_queues)
+    plan = make_plan(options, interface, device.driver, device.rx_queues, device.tx_queues, device.zero_copy)
     have = effective_capabilities()
     require_capabilities(have, command)
     allow_locked_memory(plan.locked_bytes, have)
@@ -64,6 +64,11 @@ def warnings(plan: Plan) -> list[str]:
         found.append(
             f"{names} is answered for on {plural(len(plan.queues), 'queue')} of {plan.rx_queues}: ARP and"
             " neighbour discovery that arrive on another one are lost"
+        )
+    if left := sorted(set(every_queue(plan.rx_queues, plan.rx_queues)) - set(plan.queues)):
+        found.append(
+            f"{plan.interface.name}: nothing serves {'queue' if len(left) == 1 else 'queues'}"
+            f" {', '.join(map(str, left))}: connections that arrive there go to the kernel"
         )
     if not plan.interface.carrier:
         found.append(f"{plan.interface.name} has no link: is the cable in?")

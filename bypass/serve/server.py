@@ -1,7 +1,8 @@
-"""A running server on one interface: its parts, put together so that attaching comes last.
+"""A running server on one interface: its parts, put together so that naming targets comes last.
 
-Until the last step the kernel sees every packet as before. Whatever fails or ends, the way back is
-the same: stop the worker, detach, close the sockets.
+The program is attached early, without targets, because attaching can reset the link and change queues;
+until the last step it passes every packet to the kernel. Whatever fails or ends, the way back is the
+same: stop the worker, detach, close the sockets.
 """
 
 from __future__ import annotations
@@ -10,35 +11,66 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 from bypass.errors import BypassError, UnavailableError
-from bypass.serve.parts import DataPlane, Parts, Program, Socket
+from bypass.nic.quirks import quirks_of
+from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket
 from bypass.serve.plan import Plan
 from bypass.worker import Worker
 
 
+def _unheard(_: str) -> None:
+    """For callers that want no notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTotals:
+    """What went through one queue: frames, and how often its driver found no buffer to receive into."""
+
+    queue: int
+    received: int
+    sent: int
+    starved: int
+
+
 class Server:
-    """What is asked of a server while it runs. `mode` is native or generic, as attached."""
+    """What is asked of a server while it runs.
+
+    plan: as carried out, over the queues there are. mode: native or generic, as attached.
+    """
 
     def __init__(
         self,
         plan: Plan,
+        mode: str,
         engine: DataPlane,
         sockets: Sequence[Socket],
         worker: Worker,
-        interface_exists: Callable[[], bool],
+        program: Program,
+        interface_usable: Callable[[], bool],
     ) -> None:
         self.plan = plan
-        self._interface_exists = interface_exists
-        self.mode = ""
+        self.mode = mode
+        self._interface_usable = interface_usable
         self._engine = engine
         self._sockets = sockets
         self._worker = worker
+        self._program = program
+        self._unserved: set[int] = set()
 
     @property
     def zero_copy(self) -> bool:
         """True when every queue got it, as read back from the kernel."""
         return all(socket.zero_copy for socket in self._sockets)
+
+    @property
+    def busy_poll(self) -> str:
+        """ "preferred" when every queue has it so, "plain" when it is on without preference, else "no"."""
+        if all(socket.prefer_busy_poll for socket in self._sockets):
+            return "preferred"
+        return "plain" if all(socket.busy_poll for socket in self._sockets) else "no"
 
     @property
     def running(self) -> bool:
@@ -55,6 +87,28 @@ class Server:
         """New connections are refused, idle ones closed; responses under way are finished."""
         self._engine.drain()
 
+    def stop(self) -> None:
+        """Ends the worker; what it counted stands still from here on. Safe to call again."""
+        self._worker.stop()
+
+    def frames_lost(self) -> int:
+        """After stop(): packet buffers that are in no pool, ring or hand. 0 unless something is wrong."""
+        return self._engine.frames_lost()
+
+    def queue_totals(self) -> list[QueueTotals]:
+        totals = []
+        for queue, socket in zip(self.plan.queues, self._sockets, strict=True):
+            counts = socket.statistics()
+            figures = (counts[name] for name in ("rx_frames", "tx_frames", "rx_fill_ring_empty_descs"))
+            totals.append(QueueTotals(queue, *figures))
+        return totals
+
+    def newly_unserved(self) -> list[int]:
+        """Queues on which packets for us met no socket, each named once."""
+        new = sorted(set(self._program.unserved()) - self._unserved)
+        self._unserved.update(new)
+        return new
+
     def require_alive(self) -> None:
         """Raises what ended the worker, if something did, and when the interface is gone.
 
@@ -65,39 +119,67 @@ class Server:
             raise failure
         if failure is not None:
             raise _dead_socket(self.plan.interface.name, failure)
-        if not self._interface_exists():
+        if not self._interface_usable():
             raise _dead_socket(self.plan.interface.name, errno.ENODEV)
 
 
 @contextmanager
-def open_server(plan: Plan, image: memoryview, parts: Parts) -> Iterator[Server]:
-    """Serves `image` from entry to exit. Raises BypassError; then nothing is left attached or open."""
+def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _unheard) -> Iterator[Server]:
+    """Serves `image` from entry to exit. Raises BypassError; then nothing is left attached or open.
+
+    notice: is told, before the yield, what is had in place of what was hoped for.
+    """
     with ExitStack() as stack:
         claim = stack.enter_context(parts.claim(plan.interface, plan.own_addresses))
         program = stack.enter_context(parts.program())
-        program.load(max_queues=max(plan.queues) + 1)
-        sockets = [stack.enter_context(closing(parts.socket(plan, queue))) for queue in plan.queues]
+        program.load(max_queues=plan.map_entries)
+        effects = parts.effects(plan)
+        stack.callback(effects.undo)
+        stack.callback(program.detach)
+        mode = _attach(program, plan, notice)
+        plan = _for_mode(effects.settle(notice), mode)
+        sockets = [stack.enter_context(closing(parts.socket(plan, queue, notice))) for queue in plan.queues]
         engine = parts.engine(plan, image, sockets)
         for queue, socket in zip(plan.queues, sockets, strict=True):
             program.register(queue, socket.fd)
-        fill_maps(program, plan)
         worker = Worker(engine, spin_ns=plan.poll.spin_ns, sleep_ms=plan.poll.sleep_ms, cpu=plan.cpu)
-        server = Server(plan, engine, sockets, worker, lambda: parts.interface_exists(plan.interface))
+        usable = partial(parts.interface_usable, plan.interface)
+        server = Server(plan, mode, engine, sockets, worker, program, usable)
         stack.callback(program.detach)
         stack.callback(worker.stop)
         worker.start()
-        server.mode = program.attach(plan.interface.index, plan.interface.name, plan.mode)
+        fill_maps(program, plan)
         claim.announce()
         yield server
 
 
 def fill_maps(program: Program, plan: Plan) -> None:
-    """What the XDP program steers to us, and whom it keeps out."""
+    """What the XDP program steers to us, and whom it keeps out. Naming the targets comes last: from then on
+    packets are ours."""
     for prefix in plan.blocked:
         program.block(prefix)
     program.set_syn_limit(plan.syn_rate, burst=plan.syn_rate)
     program.set_own_addresses(plan.own_addresses)
     program.set_targets(plan.addresses, plan.port)
+
+
+def _attach(program: Program, plan: Plan, notice: Notice) -> str:
+    """Returns the mode. Generic is no substitute where zero-copy is insisted on."""
+    wanted = "native" if plan.zero_copy else plan.mode
+    mode = program.attach(plan.interface.index, plan.interface.name, wanted)
+    if mode != wanted and mode == "generic":
+        refusal = quirks_of(plan.driver).attach_refusal
+        notice(
+            f"{plan.interface.name}: {plan.driver} refused native XDP"
+            + (f" ({refusal})" if refusal else "")
+            + "; the generic way is slower"
+        )
+    return mode
+
+
+def _for_mode(plan: Plan, mode: str) -> Plan:
+    """A generic program hands over copies, whatever the socket is bound as."""
+    return replace(plan, zero_copy=False) if mode == "generic" else plan
 
 
 def _dead_socket(interface: str, number: int) -> BypassError:

@@ -55,7 +55,8 @@ class StopRequest:
 
     def attend(self) -> None:
         """From now on every request is waited for by somebody."""
-        self.check()
+        if not self._attended:
+            self.check()
         self._attended = True
 
     def wait(self, timeout_s: float) -> bool:

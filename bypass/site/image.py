@@ -99,12 +99,12 @@ class SiteImage:
         self.close()
 
 
-def open_image(source: Path | int) -> SiteImage:
+def open_image(source: Path | int, name: str = "") -> SiteImage:
     """Maps and checks an image file, or a descriptor of one (which stays open and may be closed).
 
-    Raises SiteError that says what is wrong.
+    name: what errors call it. Raises SiteError that says what is wrong.
     """
-    name = f"descriptor {source}" if isinstance(source, int) else str(source)
+    name = name or (f"descriptor {source}" if isinstance(source, int) else str(source))
     buffer = memoryview(_map(source, name))
     return SiteImage(buffer, check_image(name, buffer))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from bypass.errors import SiteError
 from bypass.site.compile import Progress, SiteSummary, compile_site
+from bypass.site.limits import default_limit_bytes
+from bypass.site.text import format_bytes
 
 _F_SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h, since 5.1; Python 3.11 has no name for it
 
@@ -59,6 +61,31 @@ def compile_to_memfd(
         os.close(fd)
         raise
     return fd, summary
+
+
+def copy_to_memfd(image: Path, *, max_bytes: int | None = None) -> int:
+    """A descriptor of anonymous memory with the file's octets, which nobody can change any more: a file that
+    is overwritten or cut while it is mapped would end the server. Raises SiteError."""
+    limit_bytes = default_limit_bytes() if max_bytes is None else max_bytes
+    fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with image.open("rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            if size > limit_bytes:
+                raise SiteError(
+                    f"{image}: the image has {format_bytes(size)}, allowed are {format_bytes(limit_bytes)}",
+                    remedy="Allow more with --max-memory",
+                )
+            while os.sendfile(fd, source.fileno(), None, 1 << 30):
+                pass
+        _seal(fd)
+    except OSError as error:
+        os.close(fd)
+        raise SiteError(f"{image}: cannot be read", why=error.strerror or str(error)) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _seal(fd: int) -> None:

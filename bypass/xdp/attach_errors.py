@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 
-from bypass.errors import BypassError, PrivilegeError, UnavailableError
+from bypass.errors import BypassError, PrivilegeError, UnavailableError, errno_name
+from bypass.nic.quirks import quirks_of
 from bypass.xdp import libbpf
+from bypass.xdp.features import read_device
 from bypass.xdp.libbpf import LibbpfError
 
 _GENERIC_REMEDY = "Use '--mode generic', which works with every driver but is slower"
@@ -14,7 +16,7 @@ _GENERIC_REMEDY = "Use '--mode generic', which works with every driver but is sl
 
 def load_error(error: LibbpfError) -> BypassError:
     """An error from opening or loading the object."""
-    name = _errno_name(error)
+    name = errno_name(error.errno)
     if error.errno in (errno.EPERM, errno.EACCES) and "verifier" not in error.log.lower():
         return PrivilegeError(
             f"loading the XDP program failed ({name})",
@@ -33,7 +35,7 @@ def load_error(error: LibbpfError) -> BypassError:
 
 def attach_error(error: LibbpfError, ifindex: int, ifname: str, mode: str) -> BypassError:
     """An error from attaching to an interface in one mode ("native" or "generic")."""
-    what = f"{ifname}: attaching the XDP program in {mode} mode failed ({_errno_name(error)})"
+    what = f"{ifname}: attaching the XDP program in {mode} mode failed ({errno_name(error.errno)})"
     code = error.errno
     if code in (errno.EBUSY, errno.EEXIST):
         return _conflict(what, ifindex, ifname)
@@ -46,6 +48,8 @@ def attach_error(error: LibbpfError, ifindex: int, ifname: str, mode: str) -> By
     if not _exists(ifindex):
         code = errno.ENODEV  # the kernel says EINVAL
     why, remedy = _REFUSALS.get(code or 0, ("", ""))
+    if code == errno.EOPNOTSUPP:
+        why = _attach_refusal(ifname) or why
     return UnavailableError(what, why=why, remedy=remedy)
 
 
@@ -92,12 +96,16 @@ def _conflict(what: str, ifindex: int, ifname: str) -> UnavailableError:
     )
 
 
+def _attach_refusal(ifname: str) -> str:
+    """What is known of this driver's refusals, or nothing."""
+    try:
+        return quirks_of(read_device(ifname).driver).attach_refusal
+    except UnavailableError:
+        return ""
+
+
 def _exists(ifindex: int) -> bool:
     try:
         return bool(socket.if_indextoname(ifindex))
     except OSError:
         return False
-
-
-def _errno_name(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, str(error.errno))

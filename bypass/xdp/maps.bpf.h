@@ -102,6 +102,14 @@ struct {
     __type(value, __u64);
 } outcomes SEC(".maps");
 
+/* By receive queue: packets of ours for which no socket was there. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 64);
+    __type(key, __u32);
+    __type(value, __u64);
+} unserved SEC(".maps");
+
 static __always_inline int count(__u32 outcome, int action)
 {
     __u64 *counter = bpf_map_lookup_elem(&outcomes, &outcome);
@@ -132,8 +140,15 @@ static __always_inline int leave(const struct address *to, enum outcome why)
 
 static __always_inline int redirect(struct xdp_md *context, enum outcome why)
 {
-    int action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
-    return count(action == XDP_REDIRECT ? why : NO_SOCKET, action);
+    __u32 queue = context->rx_queue_index;
+    int action = bpf_redirect_map(&sockets, queue, XDP_PASS);
+    __u64 *missed;
+    if (action == XDP_REDIRECT)
+        return count(why, action);
+    missed = bpf_map_lookup_elem(&unserved, &queue);
+    if (missed)
+        __sync_fetch_and_add(missed, 1);
+    return count(NO_SOCKET, action);
 }
 
 #endif

@@ -35,6 +35,8 @@ OUTCOMES = (
 """What became of each packet, in the order of `enum outcome` in maps.bpf.h."""
 
 MODES = ("auto", "native", "generic")
+UNSERVED_QUEUES = 64
+"""Receive queues for which redirect.bpf.c counts packets that met no socket."""
 
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 _PRESENT = struct.pack("=I", 1)
@@ -161,6 +163,16 @@ class RedirectProgram:
             values = libbpf.map_lookup(outcomes_fd, struct.pack("=I", number), 8 * cpus)
             totals[name] = sum(struct.unpack(f"={cpus}Q", values))
         return totals
+
+    def unserved(self) -> dict[int, int]:
+        """Queue -> packets to our targets that arrived there and went to the kernel for want of a socket."""
+        unserved_fd = self._map("unserved")
+        counts = {}
+        for queue in range(UNSERVED_QUEUES):
+            (count,) = struct.unpack("=Q", libbpf.map_lookup(unserved_fd, struct.pack("=I", queue), 8))
+            if count:
+                counts[queue] = count
+        return counts
 
     def detach(self) -> None:
         """The interface is as before; targets and sockets are kept. Harmless when not attached."""

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bypass.errors import BypassError, PrivilegeError, UnavailableError
+from bypass.errors import BypassError, PrivilegeError, UnavailableError, errno_name
+from bypass.nic.quirks import quirks_of
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ def stage_of(error: OSError) -> str:
 def explain(error: OSError, request: SocketRequest) -> BypassError:
     """The error for people: what failed on which queue, why, and what to do."""
     stage = stage_of(error)
-    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    name = errno_name(error.errno)
     code = error.errno or 0
     what = (
         f"{request.ifname} queue {request.queue}: {_STEPS.get(stage, 'opening the socket')} failed ({name})"
@@ -159,12 +160,13 @@ def _bind(what: str, code: int, request: SocketRequest) -> BypassError:
 
 
 def _zero_copy(what: str, code: int, request: SocketRequest) -> BypassError:
-    if code == errno.EOPNOTSUPP:
+    known = quirks_of(request.driver).zero_copy_refusals.get(code)
+    if known:
+        why = f"zero-copy was refused: {known}"
+    elif code == errno.EOPNOTSUPP:
         why = f"{request.driver} has no AF_XDP zero-copy in this kernel"
     elif code == errno.ENOENT:
         why = "zero-copy was refused: the device cannot reset a single queue"
-    elif request.driver == "virtio_net":
-        why = "zero-copy was refused: virtio_net needs a device with iommu_platform (ACCESS_PLATFORM)"
     else:
         why = (
             "zero-copy was refused: the queue does not exist, the MTU is too large for the frame size, or"

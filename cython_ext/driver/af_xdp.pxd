@@ -12,7 +12,7 @@ Frames arrive once socket.fd is in the XSKMAP of the interface's XDP program, at
 
 from libc.errno cimport errno
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from posix.mman cimport munmap
 from posix.unistd cimport close as close_fd
 from posix.unistd cimport usleep
@@ -32,9 +32,11 @@ from cython_ext.driver.af_xdp_path cimport (
     af_xdp_recycle,
     af_xdp_refill,
     af_xdp_rx_burst,
+    af_xdp_stop_preferring,
     af_xdp_tx_burst,
     af_xdp_wakeup,
 )
+from cython_ext.base.frame cimport Frame
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.ring cimport Ring
 from cython_ext.driver.umem cimport umem_capacity, umem_close, umem_open
@@ -255,6 +257,47 @@ cdef inline int32_t af_xdp_open(AfXdp *socket, const AfXdpConfig *config) noexce
     if result != 0:
         _release(socket)
     return result
+
+
+cdef inline bint af_xdp_tx_completes(
+    AfXdp *socket, const uint8_t *octets, uint32_t count, uint32_t timeout_ms
+) noexcept nogil:
+    """Sends one frame and waits until nothing is outstanding; False after about `timeout_ms`.
+
+    Before the worker runs. Calls the kernel as the worker would, receiving included, because with
+    preferred busy polling that is what drives the device.
+    """
+    cdef Frame frame
+    cdef uint32_t _round
+    if count > umem_capacity(&socket.umem) or af_xdp_alloc(socket, &frame, 1) == 0:
+        return False
+    memcpy(frame.data, octets, count)
+    frame.bytes = count
+    if af_xdp_tx_burst(socket, &frame, 1) == 0:
+        af_xdp_recycle(socket, &frame, 1)
+        return False
+    for _round in range(timeout_ms * (1000 // AF_XDP_DRAIN_US)):
+        af_xdp_wakeup(socket)
+        xsk_kick_rx(socket.fd)
+        if socket.outstanding == 0:
+            return True
+        usleep(AF_XDP_DRAIN_US)
+    return False
+
+
+cdef inline bint af_xdp_verify_busy_poll(
+    AfXdp *socket, const uint8_t *octets, uint32_t count, uint32_t repeats, uint32_t timeout_ms
+) noexcept nogil:
+    """Sends the frame `repeats` times, one after the other: one may leave by a stray interrupt. Ends
+    preferred busy polling, and returns False, when one does not complete in time."""
+    cdef uint32_t _repeat
+    if socket.fd < 0:
+        return False
+    for _repeat in range(repeats):
+        if not af_xdp_tx_completes(socket, octets, count, timeout_ms):
+            af_xdp_stop_preferring(socket)
+            return False
+    return True
 
 
 cdef inline void af_xdp_close(AfXdp *socket) noexcept nogil:

@@ -209,13 +209,26 @@ cdef inline void af_xdp_recycle(void *state, const Frame *frames, uint32_t count
         umem_put(&socket.umem, frames[i].index, OWNER_APP)
 
 
+cdef inline void af_xdp_stop_preferring(AfXdp *socket) noexcept nogil:
+    """Ends preferred busy polling; plain busy polling goes on."""
+    if xsk_set_generic(socket.fd, XSK_SO_PREFER_BUSY_POLL, 0) == 0:
+        socket.prefer_busy_poll = False
+
+
 cdef inline void _watch_stall(AfXdp *socket) noexcept nogil:
     """Preferred busy polling serves only the RX context; where TX has its own, nothing leaves."""
     if socket.prefer_busy_poll and socket.outstanding != 0:
         socket.stalled += 1
         if socket.stalled >= AF_XDP_STALL_ROUNDS:
-            if xsk_set_generic(socket.fd, XSK_SO_PREFER_BUSY_POLL, 0) == 0:
-                socket.prefer_busy_poll = False
+            af_xdp_stop_preferring(socket)
+
+
+cdef inline bint _is_fatal(const AfXdp *socket, int error) noexcept nogil:
+    """In zero-copy mode the driver itself answers ENETDOWN and ENXIO while it resets; the frames stay
+    queued for the next wakeup. That the interface is gone shows as POLLERR, that it is down is asked."""
+    if error == EBADF:
+        return True
+    return not socket.zero_copy and (error == ENXIO or error == ENETDOWN)
 
 
 cdef inline int32_t _kick_tx(AfXdp *socket) noexcept nogil:
@@ -234,7 +247,7 @@ cdef inline int32_t _kick_tx(AfXdp *socket) noexcept nogil:
             return 0
         if error != EAGAIN and error != EBUSY and error != ENOBUFS:
             socket.stats.wakeup_failed += 1
-            return -error if error == ENXIO or error == ENETDOWN or error == EBADF else 0
+            return -error if _is_fatal(socket, error) else 0
         socket.stats.wakeup_busy += 1
         before = pending
         pending = ring_unread(&socket.tx)

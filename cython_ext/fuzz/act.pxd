@@ -8,7 +8,7 @@ from cython_ext.fuzz.chance cimport (
 )
 from cython_ext.fuzz.mutate cimport draft_options_noise
 from cython_ext.fuzz.peer cimport (
-    PAYLOAD_MOST, PEER_CLOSED, PEER_SYN_SENT, Corpus, Draft, Peer, draft_segment, peer_take_request,
+    OPTIONS_MOST, PAYLOAD_MOST, PEER_CLOSED, PEER_SYN_SENT, Corpus, Draft, Peer, draft_segment, peer_take_request,
 )
 from cython_ext.wire.bytes cimport store_be16, store_be32
 
@@ -33,6 +33,8 @@ cdef inline void peer_act(
         act_syn(peer, chance, draft)
         return
     put_timestamps(peer, chance, draft)
+    if chance_one_in(chance, 3):
+        put_sack(peer, chance, draft)
     peer.fruitless += 1
     if peer.fruitless > FRUITLESS_MOST and chance_one_in(chance, 4):
         act_leave(peer, chance, draft)
@@ -117,10 +119,35 @@ cdef inline void put_timestamps(Peer *peer, Chance *chance, Draft *draft) noexce
     store_be32(draft.options + 8, peer.ts_recent)
 
 
+cdef inline void put_sack(const Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+    """One to three blocks of what is said to have arrived (RFC 2018): likely ones, and nonsense."""
+    cdef uint32_t blocks = chance_between(chance, 1, 3)
+    cdef uint32_t start = peer.rcv_nxt
+    cdef uint32_t i, end
+    cdef uint8_t *option = draft.options + draft.option_bytes
+    if draft.option_bytes % 4 != 0 or draft.option_bytes + 4 + 8 * blocks > OPTIONS_MOST:
+        return
+    store_be32(option, <uint32_t>0x01010500 + 2 + 8 * blocks)
+    for i in range(blocks):
+        start += chance_size(chance, 6000)
+        if chance_one_in(chance, 8):        # a duplicate (RFC 2883), or far off
+            start = peer.rcv_nxt - chance_size(chance, 6000) if chance_one_in(chance, 2) else peer.rcv_nxt + HALF_WAY
+        end = start + chance_size(chance, 6000)
+        store_be32(option + 4 + 8 * i, start)
+        store_be32(option + 8 + 8 * i, end if not chance_one_in(chance, 16) else <uint32_t>chance_next(chance))
+        start = end
+    draft.option_bytes += 4 + 8 * blocks
+
+
+cdef inline uint32_t some_ecn(Chance *chance) noexcept nogil:
+    """ECE, CWR or both, now and then."""
+    return chance_below(chance, 4) << 6 if chance_one_in(chance, 8) else 0
+
+
 cdef inline void act_syn(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
     """A new attempt, or the last one again; now and then with data or FIN, which we ignore or refuse."""
     cdef uint32_t payload_bytes = 0
-    cdef uint32_t flags = SYN
+    cdef uint32_t flags = SYN | (192 if chance_one_in(chance, 3) else 0)       # offers ECN
     if peer.state == PEER_CLOSED or chance_one_in(chance, 2):
         peer.isn = <uint32_t>chance_next(chance) if chance_one_in(chance, 2) else peer.snd_nxt + 100000
         peer.snd_nxt = peer.isn + 1
@@ -182,6 +209,7 @@ cdef inline void act_data(
     cdef uint32_t octets = peer_take_request(peer, chance, corpus, draft.payload, wanted)
     cdef uint32_t seq = some_seq(peer, chance)
     cdef uint32_t flags = ACK | (PSH if chance_one_in(chance, 2) else 0) | (URG if chance_one_in(chance, 64) else 0)
+    flags |= some_ecn(chance)
     draft_segment(draft, peer, seq, some_ack(peer, chance), flags, some_window(peer, chance), octets)
     if seq == peer.snd_nxt:
         peer.snd_nxt += octets
@@ -190,7 +218,7 @@ cdef inline void act_data(
 cdef inline void act_ack(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
     """Without payload; the same one again is a duplicate."""
     if chance_one_in(chance, 2):
-        draft_segment(draft, peer, peer.snd_nxt, peer.rcv_nxt, ACK, usual_window(peer), 0)
+        draft_segment(draft, peer, peer.snd_nxt, peer.rcv_nxt, ACK | some_ecn(chance), usual_window(peer), 0)
     else:
         draft_segment(
             draft, peer, some_seq(peer, chance), some_ack(peer, chance), ACK, some_window(peer, chance), 0

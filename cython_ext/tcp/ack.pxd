@@ -93,6 +93,8 @@ cdef inline uint32_t take_new_ack(
     cdef bint fin_acked = octets > conn.send_queue
     rtt_acked(conn, ack, now_ns)
     conn.snd_una = ack
+    if seq_le(conn.recover, ack):
+        conn.recover = ack              # kept near: numbers compare over half their range
     conn.snd_nxt = seq_max(conn.snd_nxt, ack)
     conn.backoff = 0
     conn.dup_acks = 0

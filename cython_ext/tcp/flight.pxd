@@ -81,6 +81,7 @@ cdef inline void flight_start(Flight *flight, uint32_t start, uint32_t end, uint
     flight.runs[0].state = 0
     flight.pipe = end - start
     flight.rack_fack = start
+    flight.dsack_round = start
     flight.round_end = end
     flight.round_rtt_us = RTT_NONE
     flight.last_round_rtt_us = RTT_NONE
@@ -199,8 +200,9 @@ cdef inline void flight_resent(Flight *flight, uint32_t start, uint32_t end, uin
 
 
 cdef inline void continue_resent(Flight *flight, uint32_t i, uint32_t end, uint32_t now_us) noexcept nogil:
-    if seq_lt(end, flight.runs[i].end) and not split_run(flight, i, end):
-        return                          # left marked as it was
+    """Where the list has no room to split, the rest counts as sent too: RACK or a timeout finds it."""
+    if seq_lt(end, flight.runs[i].end):
+        split_run(flight, i, end)
     flight.runs[i].state = RUN_AGAIN
     flight.runs[i].sent_us = now_us
 

@@ -127,6 +127,8 @@ cdef inline void rack_adapt(const TcpConn *conn, Flight *flight) noexcept nogil:
         flight.window_factor = min(flight.window_factor + 1, <uint32_t>WINDOW_FACTOR_MOST)
         flight.window_persist = WINDOW_PERSIST
         flight.dsack_round = conn.snd_max
+    elif seq_le(flight.dsack_round, conn.snd_una):
+        flight.dsack_round = conn.snd_una       # kept near: numbers compare over half their range
 
 
 cdef inline bint sent_before(const Flight *flight, const FlightRun *run) noexcept nogil:

@@ -7,7 +7,7 @@ from cython_ext.base.counters cimport (
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.conn cimport (
-    CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED, TCP_SYN_RCVD, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
+    CONN_OUTPUT_LISTED, CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED, TCP_SYN_RCVD, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
     TcpConn, tick_of,
 )
 from cython_ext.tcp.flight cimport Flight
@@ -122,6 +122,8 @@ cdef inline bint expire_rto(Worker *worker, uint32_t number, uint64_t now_ns) no
         timeout_tail(conn, now_ns)
     elif flight != NULL and conn.timer_kind == TIMER_REORDER:
         timeout_reorder(conn, flight, now_ns, &worker.counters)
+    elif conn.snd_max == conn.snd_una and conn.flags & CONN_OUTPUT_LISTED:
+        rto_arm(conn, now_ns)                       # it waits for a frame, not for the peer
     elif conn.send_queue and (conn.snd_wnd == 0 or conn.snd_max == conn.snd_una):
         timeout_probe_window(conn, flight, now_ns, &worker.counters)
     elif conn.backoff >= RETRIES_MOST:

@@ -21,7 +21,7 @@ from cython_ext.http.date cimport date_make
 from cython_ext.net.input cimport INPUT_CONTROL, INPUT_SEGMENT, InputVerdict, Segment, net_input
 from cython_ext.tcp.conn cimport (
     CONN_NEWRENO, CONN_ACK_NOW, CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
-    TCP_LAST_ACK, TCP_TIME_WAIT, TcpConn, tick_of,
+    TCP_LAST_ACK, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
 )
 from cython_ext.tcp.event cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
@@ -310,6 +310,9 @@ cdef inline void begin_drain(Worker *worker) noexcept nogil:
     worker.service.draining = True
     for number in range(worker.table.capacity):
         conn = &worker.table.conns[number]
+        if conn.state == TCP_SYN_RCVD:
+            connection_end(worker, number)      # what it still sends is answered by a RST
+            continue
         if conn.state == TCP_ESTABLISHED and session_is_idle(&worker.sessions[number]):
             worker.sessions[number].flags |= SESSION_CLOSING
             tcp_close(conn)
@@ -381,6 +384,8 @@ cdef inline int worker_run(Worker *worker, int64_t spin_ns, int sleep_ms) noexce
     cdef uint64_t now_ns = clock_ns(CLOCK_MONOTONIC)
     cdef uint64_t last_ns = now_ns
     cdef uint64_t wall_checked_ns = 0
+    if worker.wheel.listed == 0:
+        worker.wheel.now = tick_of(now_ns)
     while not atomic_load_u32(&worker.stop):
         now_ns = clock_ns(CLOCK_MONOTONIC)
         if now_ns - wall_checked_ns > 1000000000:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import pytest
 
 from tests.engine.conftest import MakeHost
+from tests.engine.frames import Options, Segment, build
 from tests.engine.host import Host
 from tests.engine.lossy import Download, Path
 
@@ -95,3 +97,37 @@ def test_without_a_block_duplicate_acks_still_recover(fetch: Fetch, make_host: M
         first.step("/b1m")
     assert second.run("/b1m", SIZE, others=[(first, "/b1m")]) < 2
     assert host.count("no_flight_block") >= 1
+
+
+@pytest.mark.parametrize("key", range(6))
+def test_reordering_is_learned_whatever_the_initial_sequence_number(
+    make_host: MakeHost, files: dict[str, bytes], key: int
+) -> None:
+    host = make_host(tx_frames=4096, rx_frames=4096, secret=bytes([key]) * 32)
+    download = Download(host, Path(jitter_ms=30))
+    assert download.run("/b1m", SIZE) < 6
+    assert host.count("retransmitted") < 60
+
+
+def test_a_full_list_of_runs_does_not_make_one_segment_leave_for_ever(make_host: MakeHost) -> None:
+    """A peer that SACKs every other octet needs a run for each: more than the list holds."""
+    host = make_host(tx_frames=4096, rx_frames=4096)
+    download = Download(host, Path())
+    download.start()
+    while download.data_seen < 30:
+        download.step("/b1m")
+    newest = max(int.from_bytes(frame[38:42], "big") for _, _, way, frame in download.events if way == "out")
+    una = download.irs + 1 + download.rcv
+    for block in range(60):
+        edges = [newest + 4 * block + at & 0xFFFFFFFF for at in (0, 1, 2, 3)]
+        stamp = struct.pack("!BBII", 8, 10, download._clock(), download.ts_recent)
+        options = Options(raw=b"\1\1" + stamp + b"\1\1\5\x12" + struct.pack("!4I", *edges))
+        host.inject(build(Segment(40000, 80, "A", 1000 + download.snd, una, 30000, b"", options, download.link)))
+        host.engine.turn(host.now)
+    sent = 0
+    for _ in range(300):
+        host.now += 1_000_000
+        host.engine.turn(host.now)
+        sent += len(host.engine.collect(host.drivers[0]))
+    assert host.count("retransmitted") > 0
+    assert sent < 600, "a handful for each run at most"

@@ -30,7 +30,7 @@ def complaint_about(words: list[str], makefile: str) -> str:
     """Why these words are no command of ours, or nothing."""
     arguments = words[1:]
     if words[0] == "make":
-        targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+        targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
         unknown = [word for word in arguments if "=" not in word and word not in targets]
         return f"no make target {unknown[0]}" if unknown else ""
     try:

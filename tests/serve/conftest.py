@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from bypass.config import ServeOptions
 from bypass.serve.interface import Address, Interface
-from bypass.serve.parts import Parts, Socket
+from bypass.serve.parts import Notice, Parts, Socket
 from bypass.serve.plan import Plan, make_plan
 
 
@@ -50,7 +51,11 @@ class FakeParts:
         self.log: list[str] = []
         self.fail_at = fail_at
         self.engine_status = 0
-        self.interface_exists = True
+        self.interface_usable = True
+        self.attached_as = "native"
+        self.unserved_queues: dict[int, int] = {}
+        self.lost = 0
+        self.settled_queues: tuple[int, ...] = ()
         self.stopped = threading.Event()
         self.draining = False
         self.connections = 0
@@ -58,8 +63,9 @@ class FakeParts:
     def parts(self) -> Parts:
         return Parts(
             claim=self._claim,
-            interface_exists=lambda _: self.interface_exists,
+            interface_usable=lambda _: self.interface_usable,
             program=self._program,
+            effects=lambda plan: FakeEffects(self, plan),
             socket=self._socket,
             engine=self._engine,
         )
@@ -91,7 +97,8 @@ class FakeParts:
     def load(self, max_queues: int) -> None:
         self.step(f"load {max_queues}")
 
-    def _socket(self, plan: Plan, queue: int) -> Socket:
+    def _socket(self, plan: Plan, queue: int, notice: Notice) -> Socket:
+        self.socket_plan = plan
         assert plan.interface.index == 7
         self.step(f"open {queue}")
         return FakeSocket(self, queue)
@@ -121,7 +128,10 @@ class FakeParts:
     def attach(self, ifindex: int, ifname: str, mode: str) -> str:
         self.step(f"attach {ifname} {mode}")
         assert ifindex == 7
-        return "native"
+        return self.attached_as
+
+    def unserved(self) -> dict[int, int]:
+        return self.unserved_queues
 
     def detach(self) -> None:
         self.log.append("detach")
@@ -142,9 +152,29 @@ class FakeParts:
     def counters(self) -> dict[str, int]:
         return {"requests": 12, "tx_octets": 3400}
 
+    def frames_lost(self) -> int:
+        return self.lost
+
     @property
     def open_connections(self) -> int:
         return self.connections
+
+
+class FakeEffects:
+    """What attaching does besides: the queues become `settled_queues`, where that is set."""
+
+    def __init__(self, parts: FakeParts, plan: Plan) -> None:
+        self._parts = parts
+        self._plan = plan
+        parts.step("look")
+
+    def settle(self, notice: Notice) -> Plan:
+        self._parts.step("settle")
+        notice("settled")
+        return dataclasses.replace(self._plan, queues=self._parts.settled_queues or self._plan.queues)
+
+    def undo(self) -> None:
+        self._parts.log.append("undo")
 
 
 class FakeSocket:
@@ -154,10 +184,10 @@ class FakeSocket:
         self._parts = parts
         self._queue = queue
         self.fd = 100 + queue
-        self.zero_copy = False
+        self.zero_copy = self.busy_poll = self.prefer_busy_poll = False
 
     def statistics(self) -> dict[str, int]:
-        return {}
+        return {"rx_frames": 10 + self._queue, "tx_frames": 20 + self._queue, "rx_fill_ring_empty_descs": 1}
 
     def close(self) -> None:
         self._parts.log.append(f"close {self._queue}")

@@ -14,7 +14,7 @@ import pytest
 from bypass.errors import UnavailableError
 from bypass.serve.lifecycle import Summary, serve_until_stopped
 from bypass.serve.notify import notify
-from bypass.serve.server import open_server
+from bypass.serve.server import QueueTotals, open_server
 from bypass.serve.signals import StopRequest
 from tests.serve.conftest import FakeParts, plan_for
 
@@ -36,6 +36,23 @@ def test_sigterm_drains_and_returns_what_was_done(fake: FakeParts) -> None:
     summary = _serve(fake)
     assert fake.draining
     assert (summary.requests, summary.sent_bytes, summary.left_open) == (12, 3400, 0)
+    assert summary.queues == (QueueTotals(0, 10, 20, 1), QueueTotals(1, 11, 21, 1))
+
+
+def test_lost_packet_buffers_are_in_the_summary(fake: FakeParts) -> None:
+    fake.lost = 3
+    _signal_soon(0.1)
+    assert _serve(fake).frames_lost == 3
+
+
+def test_a_queue_without_socket_is_warned_of_once(fake: FakeParts) -> None:
+    fake.unserved_queues = {5: 17}
+    warnings: list[str] = []
+    _signal_soon(2.5)
+    with StopRequest() as stop, open_server(plan_for(), IMAGE, fake.parts()) as server:
+        serve_until_stopped(server, stop, 5.0, warn=warnings.append)
+    assert len(warnings) == 1
+    assert warnings[0].startswith("eth7 queue 5: packets for us arrive there")
 
 
 def test_draining_ends_when_the_last_connection_does(fake: FakeParts) -> None:
@@ -69,7 +86,7 @@ def test_a_dead_worker_ends_serving_with_its_reason(fake: FakeParts) -> None:
 
 
 def test_an_interface_that_is_gone_ends_serving(fake: FakeParts) -> None:
-    threading.Timer(0.3, setattr, (fake, "interface_exists", False)).start()
+    threading.Timer(0.3, setattr, (fake, "interface_usable", False)).start()
     with pytest.raises(UnavailableError, match="eth7: the interface went away"):
         _serve(fake)
     assert fake.log[-2:] == ["unload", "give up"]

@@ -39,8 +39,8 @@ def test_an_address_of_another_interface_stays_the_kernels() -> None:
 
 
 def test_an_own_address_on_some_of_the_queues_is_warned_about() -> None:
-    (warning,) = warnings(plan_for(queues=4, queue=(0, 1), address=("10.9.9.9",)))
-    assert "10.9.9.9 is answered for on 2 queues of 4" in warning
+    warning, unserved = warnings(plan_for(queues=4, queue=(0, 1), address=("10.9.9.9",)))
+    assert "10.9.9.9 is answered for on 2 queues of 4" in warning and "nothing serves queues 2, 3" in unserved
     assert warnings(plan_for(queues=4, address=("10.9.9.9",))) == []
 
 
@@ -108,3 +108,17 @@ def test_copy_and_polling_become_what_the_engine_takes() -> None:
     assert plan_for(poll="latency").poll.spin_ns == -1
     assert plan_for(poll="efficient").poll.spin_ns == 0
     assert plan_for(idle_timeout=1.5).idle_timeout_ns == 1_500_000_000
+
+
+def test_zero_copy_in_generic_mode_is_refused() -> None:
+    with pytest.raises(ConfigError, match="only native XDP has it"):
+        plan_for(memory="zero-copy", mode="generic")
+
+
+def test_drivers_that_cut_frames_get_whole_pages() -> None:
+    assert {driver: plan_for(driver=driver).frame_bytes for driver in ("igb", "igc", "ixgbe", "veth")} == {
+        "igb": 4096,
+        "igc": 4096,
+        "ixgbe": 4096,
+        "veth": 2048,
+    }

@@ -8,7 +8,7 @@ import resource
 
 import pytest
 
-from bypass.errors import BypassError, ExitCode, PrivilegeError, UnavailableError
+from bypass.errors import BypassError, ExitCode, PrivilegeError, UnavailableError, errno_name
 from bypass.xdp.socket_errors import SocketRequest, explain, open_with_retry
 
 REQUEST = SocketRequest("eth7", 3, umem_bytes=64 << 20, driver="igb")
@@ -58,7 +58,7 @@ def test_each_failure_says_what_failed_why_and_what_to_do(
     assert type(error) is kind
     text = str(error)
     assert text.startswith("eth7 queue 3: ")
-    assert f"({errno.errorcode[code]})" in text
+    assert f"({errno_name(code)})" in text
     for word in words:
         assert word in text
 

@@ -1,0 +1,86 @@
+"""igb: two queues with vectors of their own for either direction, or up to eight with one for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vm.netlab import GuestLab
+from tests.vm.serving import GuestProcess, fetch, load, serving
+
+pytestmark = pytest.mark.parametrize("lab", ["igb"], indirect=True)
+
+
+@pytest.fixture
+def paired(lab: GuestLab) -> Iterator[GuestLab]:
+    """Eight queues: more vectors than the device has, so that receive and transmit share them."""
+    lab.guest("ethtool -L eth0 combined 8")
+    yield lab
+    lab.guest("ethtool -X eth0 equal 2; ethtool -L eth0 combined 2")
+
+
+def test_two_queues_share_the_load(lab: GuestLab) -> None:
+    assert "eth0-rx-1" in lab.guest("cat /proc/interrupts").output, "the vectors are not apart"
+    with serving(lab, "--zero-copy") as server:
+        assert "2 queues (0, 1)" in server.said
+        assert load(lab, lab.wire.url(), connections=64, seconds=2).errors == 0
+        account = server.stop()
+    assert min(account.received[queue] for queue in (0, 1)) > 100
+    assert min(account.sent[queue] for queue in (0, 1)) > 100
+    assert account.lost == 0
+
+
+def test_eight_queues_share_the_load(paired: GuestLab) -> None:
+    assert "eth0-TxRx-7" in paired.guest("cat /proc/interrupts").output, "the vectors are not paired"
+    with serving(paired, "--zero-copy") as server:
+        assert "8 queues (0, 1, 2, 3, 4, 5, 6, 7)" in server.said
+        assert load(paired, paired.wire.url(), connections=128, seconds=2).errors == 0
+        account = server.stop()
+    assert sum(count > 10 for count in account.received.values()) >= 6
+    assert account.lost == 0
+
+
+def test_a_queue_without_socket_is_warned_of_before_and_while_it_happens(lab: GuestLab) -> None:
+    with serving(lab, "--zero-copy", "--queue", "0") as server:
+        assert "warning: eth0: nothing serves queue 1" in server.said
+        command = ["curl", "-s", "-o", "/dev/null", "--max-time", "2", lab.wire.url()]
+        statuses = {lab.client(command).returncode for _ in range(32)}
+        assert statuses == {0, 7}, "connections that arrive on the other queue go to the kernel"
+        lab.guest("sleep 2")
+        server.stop()
+        assert "warning: eth0 queue 1: packets for us arrive there" in server.said
+
+
+def test_busy_polling_is_not_preferred_where_transmit_is_apart(lab: GuestLab) -> None:
+    with serving(lab, "--zero-copy", "--busy-poll") as server:
+        assert "warning: eth0 queue 0: frames do not leave with preferred busy polling" in server.said
+        assert "plain busy polling" in server.said
+        assert load(lab, lab.wire.url(), seconds=1).errors == 0
+        assert server.stop().lost == 0
+
+
+def test_busy_polling_is_preferred_where_transmit_stands_the_test(paired: GuestLab) -> None:
+    with serving(paired, "--zero-copy", "--busy-poll") as server:
+        assert "frames do not leave" not in server.said
+        assert "zero-copy, preferred busy polling, 8 queues" in server.said
+        assert load(paired, paired.wire.url(), seconds=1).errors == 0
+        assert server.stop().lost == 0
+
+
+@pytest.mark.parametrize(("frame_bytes", "cut"), [(2048, True), (4096, False)])
+def test_frames_over_a_kilobyte_are_cut_in_chunks_of_2048_bytes_and_counted(
+    lab: GuestLab, frame_bytes: int, cut: bool
+) -> None:
+    """The quirk itself: when a kernel no longer does it, the table can let go of it."""
+    server = GuestProcess(lab, ["chunks", "eth0", lab.wire.guest4, str(frame_bytes)])
+    server.wait_until_serving()
+    header = "X-Long: " + "a" * 1250
+    body = fetch(lab, lab.wire.url(), "--max-time", "3", "-H", header)
+    server.signal("TERM")
+    assert server.wait() == 0, server.said
+    counters = json.loads(server.said[server.said.index("{") :])
+    assert counters["zero_copy"]
+    assert counters["lost"] == 0
+    assert (body == b"", counters["drop_ip_length"] > 0) == (cut, cut), counters
