@@ -33,6 +33,7 @@ if DEBUG:
 LDFLAGS = ["-fsanitize=address,undefined"] if DEBUG else []
 HEADERS = [str(path) for path in sorted(Path("cython_ext/abi").glob("*.h"))]
 XDP_SOURCE = "bypass/xdp/redirect.bpf.c"
+XDP_SOURCES = [XDP_SOURCE, *(str(path) for path in sorted(Path("bypass/xdp").glob("*.bpf.h")))]
 XDP_OBJECT = "bypass/xdp/redirect.bpf.o"
 
 
@@ -45,7 +46,7 @@ class BuildAll(build_ext):
             self._compile_xdp(Path(self._xdp_object()))
 
     def get_source_files(self) -> list[str]:
-        return [*super().get_source_files(), XDP_SOURCE, "bypass/xdp/shim.c", *HEADERS]
+        return [*super().get_source_files(), *XDP_SOURCES, "bypass/xdp/shim.c", *HEADERS]
 
     def get_outputs(self) -> list[str]:
         return [*super().get_outputs(), self._xdp_object()]
@@ -60,7 +61,8 @@ class BuildAll(build_ext):
         return XDP_OBJECT if self.inplace else str(Path(self.build_lib, XDP_OBJECT))
 
     def _compile_xdp(self, target: Path) -> None:
-        if not self.force and target.exists() and target.stat().st_mtime > Path(XDP_SOURCE).stat().st_mtime:
+        newest = max(Path(source).stat().st_mtime for source in XDP_SOURCES)
+        if not self.force and target.exists() and target.stat().st_mtime > newest:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         # clang -target bpf does not look where this machine's <asm/types.h> lies.

@@ -1,6 +1,6 @@
 """Typed face of the extension `bypass._engine` (built from cython_ext/engine.pyx)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from typing_extensions import Buffer
 
@@ -55,7 +55,8 @@ class Engine:
     """The data plane of one worker: its connections, its drivers, its site.
 
     `image` stays mapped for the engine's life. `addresses` are 4 or 16 octets each, in network
-    order. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
+    order; those also in `own_addresses` the kernel lacks: ARP, neighbour discovery and echo about them are
+    answered. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
     clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
     """
 
@@ -66,6 +67,7 @@ class Engine:
         addresses: Sequence[bytes],
         port: int,
         secret: bytes,
+        own_addresses: Collection[bytes] = (),
         mtu: int = 1500,
         connections: int = 65536,
         request_buffers: int = 4096,

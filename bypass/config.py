@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
@@ -33,6 +33,12 @@ def _addresses(value: object) -> object:
     return value
 
 
+def _networks(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [str(ip_network(str(item))) for item in value]
+    return value
+
+
 _DURATION = "a time such as 500ms, 30s or 5m"
 _AS_SECONDS = _number_of(parse_duration_s)
 Duration = Annotated[float, Meta(ge=0.0, le=86400.0, description=_DURATION, extra=_AS_SECONDS)]
@@ -49,6 +55,13 @@ Addresses = Annotated[
     Meta(
         description="IPv4 or IPv6 addresses without prefix length; none means the interface's own",
         extra={"parse": _addresses},
+    ),
+]
+Networks = Annotated[
+    tuple[str, ...],
+    Meta(
+        description="IPv4 or IPv6 prefixes such as 192.0.2.0/24, or single addresses",
+        extra={"parse": _networks},
     ),
 ]
 SizeBytes = Annotated[
@@ -78,6 +91,10 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     idle_timeout: PositiveDuration = 60.0
     drain_timeout: Duration = 10.0
     max_memory: SizeBytes = 0
+    block: Networks = ()
+    syn_rate: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="a number up to 1000000; 0 is no limit")
+    ] = 0
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
 
     def __post_init__(self) -> None:

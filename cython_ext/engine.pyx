@@ -151,7 +151,8 @@ cdef class Engine:
 
     def __init__(
         self, *, const uint8_t[::1] image not None, addresses, uint16_t port, bytes secret not None,
-        uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096, uint32_t flight_blocks=4096, congestion="cubic",
+        own_addresses=(), uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096,
+        uint32_t flight_blocks=4096, congestion="cubic",
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False,
@@ -191,7 +192,7 @@ cdef class Engine:
         if worker_init(self._worker, &config, &image[0], now_ns) != 0:
             raise MemoryError(f"no memory for {connections} connections")
         self._accept_partial = accept_partial_checksums
-        self._set_addresses(addresses, port)
+        self._set_addresses(addresses, set(own_addresses), port)
 
     cdef bint _accept_partial
 
@@ -207,17 +208,20 @@ cdef class Engine:
         free(self._drivers)
         free(self._memories)
 
-    def _set_addresses(self, addresses, uint16_t port):
+    def _set_addresses(self, addresses, own, uint16_t port):
         cdef int i
         cdef bytes octets
         if not 1 <= len(addresses) <= LOCAL_ADDRESSES_MOST:
             raise ValueError(f"addresses: 1 to {LOCAL_ADDRESSES_MOST}, not {len(addresses)}")
         if port == 0:
             raise ValueError("port: 1 to 65535")
+        if not own <= set(addresses):
+            raise ValueError("own_addresses: some are not among the addresses")
         for i, octets in enumerate(addresses):
             if len(octets) not in (4, 16):
                 raise ValueError(f"an address has 4 or 16 octets, not {len(octets)}")
             self._worker.local.address[i].version = 4 if len(octets) == 4 else 6
+            self._worker.local.address[i].own = octets in own
             memcpy(self._worker.local.address[i].octets, <const char *>octets, len(octets))
         self._worker.local.count = len(addresses)
         self._worker.local.port = port

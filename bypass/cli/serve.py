@@ -50,6 +50,8 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 )
 @click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
 @click.option("--idle-timeout", metavar="TIME", help="Close connections idle for so long.  [default: 60s]")
+@click.option("--block", multiple=True, metavar="CIDR", help="Drop what comes from there.")
+@click.option("--syn-rate", metavar="N", help="Connections per second and source.  [default: no limit]")
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
 @click.option("--cpu", metavar="N", help="Pin the worker to this CPU.")
 @click.option(
@@ -125,6 +127,9 @@ def announce(messages: Messages, server: Server, image: SiteImage) -> None:
         f"  on    {plan.interface.name}, driver {plan.driver}, {server.mode} mode,"
         f" {memory}, {plural(len(plan.queues), 'queue')} ({queues})"
     )
+    if plan.own_addresses:
+        names = ", ".join(map(str, plan.own_addresses))
+        messages.say(f"  own   {names}: answers ARP, neighbour discovery and echo itself")
     messages.say(f"  site  {plural(image.files, 'file')}, {format_bytes(image.image_bytes)} of packets")
     if plan.cpu >= 0:
         messages.detail(f"  cpu   {plan.cpu}")

@@ -38,6 +38,8 @@ class Interface:
     mac: bytes
     mtu_bytes: int
     addresses: tuple[Address, ...]
+    kernel_addresses: frozenset[Address] = frozenset()
+    """Of all interfaces: the kernel answers for these on every one of them."""
 
 
 def read_interface(name: str) -> Interface:
@@ -51,6 +53,7 @@ def read_interface(name: str) -> Interface:
             raise UnavailableError(f"{name}: no such interface", remedy=hint)
         index = int(link["index"])
         addresses = _own_addresses(route.get_addr(index=index))
+        kernel_addresses = frozenset(_own_addresses(route.get_addr()))
     return Interface(
         name=name,
         index=index,
@@ -60,6 +63,7 @@ def read_interface(name: str) -> Interface:
         mac=bytes.fromhex(str(link.get("address") or "").replace(":", "")),
         mtu_bytes=int(link.get("mtu")),
         addresses=addresses,
+        kernel_addresses=kernel_addresses,
     )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
+from bypass.serve.claim import claim
 from bypass.serve.interface import Address, Interface, still_usable
 from bypass.serve.plan import Plan
 from bypass.worker import Runnable
@@ -24,6 +26,12 @@ class Program(Protocol):
     def load(self, max_queues: int) -> None: ...
 
     def set_targets(self, addresses: Iterable[Address], port: int) -> None: ...
+
+    def set_own_addresses(self, addresses: Iterable[Address]) -> None: ...
+
+    def block(self, prefix: IPv4Network | IPv6Network) -> None: ...
+
+    def set_syn_limit(self, rate_per_s: int, burst: int) -> None: ...
 
     def register(self, queue: int, socket_fd: int) -> None: ...
 
@@ -75,10 +83,17 @@ class DataPlane(Runnable, Protocol):
     def frames_lost(self) -> int: ...
 
 
+class Claim(Protocol):
+    """bypass.serve.claim: addresses of our own, found to be nobody else's."""
+
+    def announce(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """How each part is made. `engine` is given the sockets that it polls."""
 
+    claim: Callable[[Interface, Sequence[Address]], AbstractContextManager[Claim]]
     interface_usable: Callable[[Interface], bool]
     program: Callable[[], AbstractContextManager[Program]]
     effects: Callable[[Plan], Effects]
@@ -93,6 +108,7 @@ def kernel_parts() -> Parts:
     from bypass.xdp.program import RedirectProgram
 
     return Parts(
+        claim=claim,
         interface_usable=still_usable,
         program=RedirectProgram,
         effects=AttachEffects,
@@ -109,6 +125,7 @@ def _make_engine(plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> Da
     engine = Engine(
         image=image,
         addresses=[address.packed for address in plan.addresses],
+        own_addresses=[address.packed for address in plan.own_addresses],
         port=plan.port,
         secret=secrets.token_bytes(32),
         mtu=plan.interface.mtu_bytes,

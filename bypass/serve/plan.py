@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from bypass.config import Memory, Mode, Poll, ServeOptions
 from bypass.errors import ConfigError, UnavailableError
@@ -61,6 +61,8 @@ class Plan:
     idle_timeout_ns: int
     accept_partial_checksums: bool
     cpu: int
+    blocked: tuple[IPv4Network | IPv6Network, ...] = ()
+    syn_rate: int = 0
 
     @property
     def locked_bytes(self) -> int:
@@ -74,8 +76,15 @@ class Plan:
 
     @property
     def foreign_addresses(self) -> tuple[Address, ...]:
-        """Addresses to serve that are not the interface's own."""
-        return tuple(address for address in self.addresses if address not in self.interface.addresses)
+        """Addresses to serve that the kernel has on another interface."""
+        known = self.interface.kernel_addresses.difference(self.interface.addresses)
+        return tuple(address for address in self.addresses if address in known)
+
+    @property
+    def own_addresses(self) -> tuple[Address, ...]:
+        """Addresses to serve that the kernel does not have: we answer for them."""
+        known = self.interface.kernel_addresses.union(self.interface.addresses)
+        return tuple(address for address in self.addresses if address not in known)
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -113,6 +122,8 @@ def make_plan(
         idle_timeout_ns=round(options.idle_timeout * 1e9),
         accept_partial_checksums=leaves_partial_checksums(driver),
         cpu=options.cpu,
+        blocked=tuple(ip_network(text) for text in options.block),
+        syn_rate=options.syn_rate,
     )
 
 

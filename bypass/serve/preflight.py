@@ -11,6 +11,7 @@ from bypass.errors import SiteError, UnavailableError
 from bypass.serve.interface import read_interface, require_usable
 from bypass.serve.plan import Plan, every_queue, make_plan
 from bypass.serve.privileges import allow_locked_memory, effective_capabilities, require_capabilities
+from bypass.text import plural
 from bypass.xdp.features import read_device
 
 
@@ -55,8 +56,14 @@ def warnings(plan: Plan) -> list[str]:
     if plan.foreign_addresses:
         names = ", ".join(map(str, plan.foreign_addresses))
         found.append(
-            f"{names} is not an address of {plan.interface.name}: others reach it only by a route or a"
-            " static neighbour entry"
+            f"{names} belongs to another interface: others reach it over {plan.interface.name} only where"
+            " they have a route, or the kernel answers ARP for it there"
+        )
+    if plan.own_addresses and len(plan.queues) < plan.rx_queues:
+        names = ", ".join(map(str, plan.own_addresses))
+        found.append(
+            f"{names} is answered for on {plural(len(plan.queues), 'queue')} of {plan.rx_queues}: ARP and"
+            " neighbour discovery that arrive on another one are lost"
         )
     if left := sorted(set(every_queue(plan.rx_queues, plan.rx_queues)) - set(plan.queues)):
         found.append(

@@ -130,6 +130,7 @@ def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _u
     notice: is told, before the yield, what is had in place of what was hoped for.
     """
     with ExitStack() as stack:
+        claim = stack.enter_context(parts.claim(plan.interface, plan.own_addresses))
         program = stack.enter_context(parts.program())
         program.load(max_queues=plan.map_entries)
         effects = parts.effects(plan)
@@ -147,7 +148,8 @@ def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _u
         stack.callback(program.detach)
         stack.callback(worker.stop)
         worker.start()
-        program.set_targets(plan.addresses, plan.port)
+        fill_maps(program, plan)
+        claim.announce()
         yield server
 
 
@@ -168,6 +170,15 @@ def _attach(program: Program, plan: Plan, notice: Notice) -> str:
 def _for_mode(plan: Plan, mode: str) -> Plan:
     """A generic program hands over copies, whatever the socket is bound as."""
     return replace(plan, zero_copy=False) if mode == "generic" else plan
+
+
+def fill_maps(program: Program, plan: Plan) -> None:
+    """What the XDP program steers to us, and whom it keeps out."""
+    for prefix in plan.blocked:
+        program.block(prefix)
+    program.set_syn_limit(plan.syn_rate, burst=plan.syn_rate)
+    program.set_own_addresses(plan.own_addresses)
+    program.set_targets(plan.addresses, plan.port)
 
 
 def _dead_socket(interface: str, number: int) -> BypassError:

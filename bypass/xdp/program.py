@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Iterable
 from importlib import resources
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import TracebackType
 from typing import Self
 
@@ -26,14 +26,23 @@ OUTCOMES = (
     "passed_fragment",
     "passed_extension",
     "passed_truncated",
+    "redirected_own",
+    "redirected_path_mtu",
+    "dropped_blocked",
+    "dropped_syn_rate",
+    "dropped_own",
 )
-"""What became of each packet, in the order of `enum outcome` in redirect.bpf.c."""
+"""What became of each packet, in the order of `enum outcome` in maps.bpf.h."""
 
 MODES = ("auto", "native", "generic")
 UNSERVED_QUEUES = 64
-"""Receive queues for which redirect.bpf.c counts packets that met no socket."""
+"""Receive queues for which maps.bpf.h counts packets that met no socket."""
 
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
+_PRESENT = struct.pack("=I", 1)
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 
 class RedirectProgram:
@@ -53,6 +62,8 @@ class RedirectProgram:
         self._object: BpfObject | None = None
         self._link_fd = -1
         self._targets: set[bytes] = set()
+        self._own: set[bytes] = set()
+        self._syn_limit = (0, 0)
 
     def load(self, max_queues: int) -> None:
         """Loads the program into the kernel for queues 0 .. max_queues-1.
@@ -73,15 +84,39 @@ class RedirectProgram:
             self.close()
             raise attach_errors.load_error(error) from error
 
-    def set_targets(self, addresses: Iterable[IPv4Address | IPv6Address], port: int) -> None:
+    def set_targets(self, addresses: Iterable[Address], port: int) -> None:
         """Steers TCP to `port` of these addresses, and nothing else."""
-        targets_fd = self._map("targets")
-        wanted = {_target(address, port) for address in addresses}
-        for key in wanted - self._targets:  # first add, then remove: no gap for what stays
-            libbpf.map_update(targets_fd, key, struct.pack("=I", 1))
-        for key in self._targets - wanted:
-            libbpf.map_delete(targets_fd, key)
-        self._targets = wanted
+        self._targets = self._replace(
+            "targets", self._targets, {_target(address, port) for address in addresses}
+        )
+
+    def set_own_addresses(self, addresses: Iterable[Address]) -> None:
+        """Steers ARP, neighbour discovery and echo about these, too: addresses that the kernel lacks.
+
+        What else comes to them is dropped: no other host and no kernel could answer it.
+        """
+        wanted = {_mapped(address) for address in addresses}
+        self._own = self._replace("own", self._own, wanted)
+        self._write_settings()
+
+    def block(self, prefix: Network) -> None:
+        """Drops what comes to us from these sources; what is the kernel's reaches the kernel."""
+        libbpf.map_update(self._map("blocked"), _prefix(prefix), _PRESENT)
+
+    def unblock(self, prefix: Network) -> None:
+        """Takes back a block() of the same prefix. Raises LibbpfError (ENOENT) when there was none."""
+        libbpf.map_delete(self._map("blocked"), _prefix(prefix))
+
+    def set_syn_limit(self, rate_per_s: int, burst: int) -> None:
+        """Drops a source's connection requests beyond `rate_per_s`, and `burst` at once; rate 0: no limit.
+
+        A source is an IPv4 address or an IPv6 /64.
+        """
+        if rate_per_s < 0 or (rate_per_s and burst < 1):
+            raise ValueError(f"rate {rate_per_s} and burst {burst}: not negative, at least 1")
+        interval_ns = 1_000_000_000 // rate_per_s if rate_per_s else 0
+        self._syn_limit = (interval_ns, interval_ns * (burst - 1))
+        self._write_settings()
 
     def attach(self, ifindex: int, ifname: str, mode: str = "auto") -> str:
         """Attaches to an interface: "native", "generic", or "auto" (native where the driver can).
@@ -171,10 +206,33 @@ class RedirectProgram:
     def _map(self, name: str) -> int:
         return self._loaded().map_fd(name)
 
+    def _replace(self, name: str, before: set[bytes], wanted: set[bytes]) -> set[bytes]:
+        """Makes `wanted` the keys of a map; first adds, then removes: no gap for what stays."""
+        for key in wanted - before:
+            libbpf.map_update(self._map(name), key, _PRESENT)
+        for key in before - wanted:
+            libbpf.map_delete(self._map(name), key)
+        return wanted
 
-def _target(address: IPv4Address | IPv6Address, port: int) -> bytes:
-    """A key of the targets map: `struct target` of redirect.bpf.c."""
+    def _write_settings(self) -> None:
+        """`struct settings` of maps.bpf.h."""
+        value = struct.pack("=QQII", *self._syn_limit, len(self._own), 0)
+        libbpf.map_update(self._map("settings"), struct.pack("=I", 0), value)
+
+
+def _target(address: Address, port: int) -> bytes:
+    """A key of the targets map: `struct target` of maps.bpf.h."""
     if not 0 < port < 65536:
         raise ValueError(f"port {port} is not within 1 .. 65535")
-    whole = address.packed if address.version == 6 else _MAPPED_PREFIX + address.packed
-    return whole + struct.pack("!HH", port, 0)
+    return _mapped(address) + struct.pack("!HH", port, 0)
+
+
+def _mapped(address: Address) -> bytes:
+    return address.packed if address.version == 6 else _MAPPED_PREFIX + address.packed
+
+
+def _prefix(network: Network) -> bytes:
+    """A key of the blocked map: `struct prefix` of maps.bpf.h."""
+    bits = network.prefixlen + (32 if network.version == 6 else 128)
+    version = struct.pack("!I", network.version)
+    return struct.pack("=I", bits) + version + _mapped(network.network_address)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The XDP program: TCP to one of our (address, port) pairs goes to the AF_XDP socket of the queue it
- * arrived on; every other packet goes to the kernel, as does ours where no socket listens.
+ * arrived on; every other packet goes to the kernel, as does ours where no socket listens. Blocked and
+ * over-eager sources (guard.bpf.h) are dropped here. What is ours beside TCP is in control.bpf.h.
  *
- * It holds no policy: bypass/xdp/program.py fills the maps. IPv4 (with or without options) and IPv6,
- * untagged or with one VLAN tag. Fragments, IPv6 extension headers and anything cut short are left to
+ * It holds no policy: bypass/xdp/program.py fills the maps (maps.bpf.h). IPv4 (with or without options) and
+ * IPv6, untagged or with one VLAN tag. Fragments, IPv6 extension headers and anything cut short are left to
  * the kernel, which can reassemble and answer them.
  *
  * It calls no helper that the kernel keeps for GPL programs, so its licence is that of the project.
@@ -18,6 +19,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "control.bpf.h"
+#include "guard.bpf.h"
+#include "maps.bpf.h"
+
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK 0x1fff
 
@@ -26,115 +31,65 @@ struct vlan_header {
     __be16 ethertype;
 };
 
-/* An IPv4 address is mapped: ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
-struct target {
-    __be32 address[4];
-    __be16 port;
-    __u16 reserved;
-};
-
-/* One counter per outcome; bypass/xdp/program.py names them in this order. */
-enum outcome {
-    REDIRECTED,
-    NO_SOCKET,             /* ours, but no socket on this queue: to the kernel */
-    PASSED_OTHER,          /* not TCP over IP, or not to one of our pairs */
-    PASSED_FRAGMENT,
-    PASSED_EXTENSION,      /* IPv6 with a header between IP and TCP */
-    PASSED_TRUNCATED,
-    OUTCOMES
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_XSKMAP);
-    __uint(max_entries, 64);
-    __type(key, __u32);
-    __type(value, __u32);
-} sockets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1024);
-    __type(key, struct target);
-    __type(value, __u32);
-} targets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, OUTCOMES);
-    __type(key, __u32);
-    __type(value, __u64);
-} outcomes SEC(".maps");
-
-/* By receive queue: packets to one of our pairs for which no socket was there. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 64);
-    __type(key, __u32);
-    __type(value, __u64);
-} unserved SEC(".maps");
-
-static __always_inline int count(__u32 outcome, int action)
+static __always_inline int steer_tcp(
+    struct xdp_md *context, const struct address *from, const struct target *target, const struct tcphdr *tcp)
 {
-    __u64 *counter = bpf_map_lookup_elem(&outcomes, &outcome);
-    if (counter)
-        (*counter)++;
-    return action;
-}
-
-static __always_inline int steer(struct xdp_md *context, const struct target *target)
-{
-    __u32 queue = context->rx_queue_index;
-    __u64 *missed;
-    int action;
     if (!bpf_map_lookup_elem(&targets, target))
-        return count(PASSED_OTHER, XDP_PASS);
-    action = bpf_redirect_map(&sockets, queue, XDP_PASS);
-    if (action == XDP_REDIRECT)
-        return count(REDIRECTED, action);
-    missed = bpf_map_lookup_elem(&unserved, &queue);
-    if (missed)
-        __sync_fetch_and_add(missed, 1);
-    return count(NO_SOCKET, action);
+        return leave(&target->address, PASSED_OTHER);
+    if (is_blocked(from))
+        return count(DROPPED_BLOCKED, XDP_DROP);
+    if (tcp->syn && !tcp->ack && syn_is_too_many(from))
+        return count(DROPPED_SYN_RATE, XDP_DROP);
+    return redirect(context, REDIRECTED);
 }
 
 static __always_inline int steer_ipv4(struct xdp_md *context, void *start, void *end)
 {
     struct iphdr *ip = start;
     struct tcphdr *tcp;
+    struct address from;
     struct target target = {};
     if ((void *)(ip + 1) > end)
         return count(PASSED_TRUNCATED, XDP_PASS);
-    if (ip->protocol != IPPROTO_TCP || ip->version != 4)
-        return count(PASSED_OTHER, XDP_PASS);
+    map_ipv4(&from, &ip->saddr);
+    map_ipv4(&target.address, &ip->daddr);
+    if ((ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_ICMP) || ip->version != 4)
+        return leave(&target.address, PASSED_OTHER);
     if (ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK))
-        return count(PASSED_FRAGMENT, XDP_PASS);
+        return leave(&target.address, PASSED_FRAGMENT);
     tcp = start + ip->ihl * 4;
-    if (ip->ihl < 5 || (void *)(tcp + 1) > end)
-        return count(PASSED_TRUNCATED, XDP_PASS);
-    target.address[2] = bpf_htonl(0xffff);
-    target.address[3] = ip->daddr;
+    if (ip->ihl < 5)
+        return leave(&target.address, PASSED_TRUNCATED);
+    if (ip->protocol == IPPROTO_ICMP)
+        return steer_icmp(context, &from, &target.address, tcp, end);
+    if ((void *)(tcp + 1) > end)
+        return leave(&target.address, PASSED_TRUNCATED);
     target.port = tcp->dest;
-    return steer(context, &target);
+    return steer_tcp(context, &from, &target, tcp);
 }
 
 static __always_inline int steer_ipv6(struct xdp_md *context, void *start, void *end)
 {
     struct ipv6hdr *ip = start;
     struct tcphdr *tcp = (void *)(ip + 1);
+    struct address from;
     struct target target = {};
     if ((void *)tcp > end)
         return count(PASSED_TRUNCATED, XDP_PASS);
+    __builtin_memcpy(&from, &ip->saddr, sizeof(from));
+    __builtin_memcpy(&target.address, &ip->daddr, sizeof(target.address));
     if (ip->nexthdr == IPPROTO_FRAGMENT)
-        return count(PASSED_FRAGMENT, XDP_PASS);
+        return leave(&target.address, PASSED_FRAGMENT);
     if (ip->nexthdr == IPPROTO_HOPOPTS || ip->nexthdr == IPPROTO_ROUTING || ip->nexthdr == IPPROTO_DSTOPTS)
-        return count(PASSED_EXTENSION, XDP_PASS);
+        return leave(&target.address, PASSED_EXTENSION);
+    if (ip->nexthdr == IPPROTO_ICMPV6)
+        return steer_icmpv6(context, &from, &target.address, tcp, end);
     if (ip->nexthdr != IPPROTO_TCP)
-        return count(PASSED_OTHER, XDP_PASS);
+        return leave(&target.address, PASSED_OTHER);
     if ((void *)(tcp + 1) > end)
-        return count(PASSED_TRUNCATED, XDP_PASS);
-    __builtin_memcpy(target.address, &ip->daddr, sizeof(target.address));
+        return leave(&target.address, PASSED_TRUNCATED);
     target.port = tcp->dest;
-    return steer(context, &target);
+    return steer_tcp(context, &from, &target, tcp);
 }
 
 SEC("xdp")
@@ -158,6 +113,8 @@ int bypass_redirect(struct xdp_md *context)
         return steer_ipv4(context, start, end);
     if (ethertype == bpf_htons(ETH_P_IPV6))
         return steer_ipv6(context, start, end);
+    if (ethertype == bpf_htons(ETH_P_ARP))
+        return steer_arp(context, start, end);
     return count(PASSED_OTHER, XDP_PASS);
 }
 

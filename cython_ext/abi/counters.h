@@ -22,6 +22,15 @@
     X(DROP_BAD_SOURCE, "drop_bad_source", "packets from a group, unspecified or our own address") \
     X(DROP_TCP_HEADER, "drop_tcp_header", "TCP headers with a bad offset, options or port") \
     X(DROP_TCP_CHECKSUM, "drop_tcp_checksum", "TCP segments with a bad checksum") \
+    X(DROP_CONTROL, "drop_control", "ARP, ICMP and neighbour discovery: malformed, or nothing we answer") \
+    X(ARP_REPLIES, "arp_replies", "ARP requests for an address of our own answered") \
+    X(ND_REPLIES, "nd_replies", "neighbour solicitations for an address of our own answered") \
+    X(ECHO_REPLIES, "echo_replies", "ICMP and ICMPv6 echo requests to an address of our own answered") \
+    X(REPLIES_LIMITED, "replies_limited", "ARP, ND and echo not answered: more than the limit per second") \
+    X(ADDRESS_CONFLICTS, "address_conflicts", "frames of another station that claims an address of our own") \
+    X(ADDRESS_DEFENDED, "address_defended", "announcements in answer to such a claim (RFC 5227 2.4)") \
+    X(PATH_MTU_LOWERED, "path_mtu_lowered", "connections whose segments an ICMP error made smaller") \
+    X(PATH_MTU_IGNORED, "path_mtu_ignored", "ICMP path MTU errors that fit no segment in flight, or change nothing") \
     X(SYN_RECEIVED, "syn_received", "connection requests") \
     X(SYN_TABLE_FULL, "syn_table_full", "connection requests dropped: connection table full") \
     X(SYN_HALF_OPEN_FULL, "syn_half_open_full", "connection requests dropped: too many half-open") \

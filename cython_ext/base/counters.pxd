@@ -25,6 +25,15 @@ cdef extern from "abi/counters.h" nogil:
         C_DROP_BAD_SOURCE
         C_DROP_TCP_HEADER
         C_DROP_TCP_CHECKSUM
+        C_DROP_CONTROL
+        C_ARP_REPLIES
+        C_ND_REPLIES
+        C_ECHO_REPLIES
+        C_REPLIES_LIMITED
+        C_ADDRESS_CONFLICTS
+        C_ADDRESS_DEFENDED
+        C_PATH_MTU_LOWERED
+        C_PATH_MTU_IGNORED
         C_SYN_RECEIVED
         C_SYN_TABLE_FULL
         C_SYN_HALF_OPEN_FULL

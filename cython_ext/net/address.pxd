@@ -13,6 +13,7 @@ cdef enum:
 
 cdef struct LocalAddress:
     uint8_t version             # 4 or 6
+    bint own                    # the kernel lacks it: we answer ARP, neighbour discovery and echo
     uint8_t octets[ADDRESS_BYTES]   # IPv4 in the first four
 
 cdef struct Local:

@@ -1,4 +1,4 @@
-"""A received frame becomes a TCP segment to us, or a counted drop.
+"""A received frame becomes a TCP segment to us, something for net/control.pxd, or a counted drop.
 
 Every length is checked before it is read. Nothing here knows connections.
 """
@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cython_ext.base.counters cimport (
-    C_DROP_BAD_SOURCE, C_DROP_FRAGMENT, C_DROP_IP_HEADER, C_DROP_IP_LENGTH, C_DROP_NOT_IP, C_DROP_NOT_TCP,
+    C_DROP_BAD_SOURCE, C_DROP_FRAGMENT, C_DROP_IP_HEADER, C_DROP_IP_LENGTH, C_DROP_NOT_IP,
     C_DROP_OTHER_ADDRESS, C_DROP_OTHER_MAC, C_DROP_SHORT, C_DROP_TCP_CHECKSUM, C_DROP_TCP_HEADER, Counters,
     count,
 )
@@ -18,7 +18,7 @@ from cython_ext.net.address cimport (
 )
 from cython_ext.wire.bytes cimport load_u16, swap_be16
 from cython_ext.wire.checksum cimport sum_fold, sum_wide
-from cython_ext.wire.ethernet cimport ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, ethernet_parse
+from cython_ext.wire.ethernet cimport ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, ethernet_parse
 from cython_ext.wire.ipv4 cimport (
     IP_BAD_HEADER, IP_BAD_LENGTH, IP_FRAGMENT, IP_OK, IP_OTHER_PROTOCOL, IpPacket, IpVerdict, ipv4_parse,
 )
@@ -40,11 +40,17 @@ cdef struct Segment:
     uint64_t hash                           # filled in by the connection table
 
 
-cdef inline bint net_input(
+cdef enum InputVerdict:
+    INPUT_DROPPED               # and counted
+    INPUT_SEGMENT
+    INPUT_CONTROL               # to us or a group, and no TCP: ARP, ICMP and the like
+
+
+cdef inline InputVerdict net_input(
     const Frame *frame, const Local *local, const uint8_t *mac, bint accept_partial,
     Segment *segment, Counters *counters,
 ) noexcept nogil:
-    """True when the frame holds a sound TCP segment to one of our addresses and our port.
+    """INPUT_SEGMENT when the frame holds a sound TCP segment to one of our addresses and our port.
 
     mac: our own, 6 octets. accept_partial: also take a checksum field that holds only the
     pseudo-header sum, as virtual devices with checksum offload leave it.
@@ -53,27 +59,35 @@ cdef inline bint net_input(
     cdef IpVerdict verdict
     if not ethernet_parse(frame.data, frame.bytes, &segment.eth):
         count(counters, C_DROP_SHORT)
-        return False
+        return INPUT_DROPPED
+    if frame.data[0] & 1 and not frame.data[6] & 1:
+        return INPUT_CONTROL
     if memcmp(frame.data, mac, 6) != 0 or frame.data[6] & 1:       # nobody is to be answered by multicast
         count(counters, C_DROP_OTHER_MAC)
-        return False
+        return INPUT_DROPPED
     if segment.eth.ethertype == ETHERTYPE_IPV4:
         segment.version = 4
         verdict = ipv4_parse(frame.data + segment.eth.bytes, frame.bytes - segment.eth.bytes, &packet)
     elif segment.eth.ethertype == ETHERTYPE_IPV6:
         segment.version = 6
         verdict = ipv6_parse(frame.data + segment.eth.bytes, frame.bytes - segment.eth.bytes, &packet)
+    elif segment.eth.ethertype == ETHERTYPE_ARP:
+        return INPUT_CONTROL
     else:
         count(counters, C_DROP_NOT_IP)
-        return False
+        return INPUT_DROPPED
+    if verdict == IP_OTHER_PROTOCOL:
+        return INPUT_CONTROL
     if verdict != IP_OK:
         count_ip_drop(verdict, counters)
-        return False
+        return INPUT_DROPPED
     if not input_addresses(&packet, local, segment, counters):
-        return False
+        return INPUT_DROPPED
     segment.peer_mac = frame.data + 6
     segment.ecn = packet.ecn
-    return input_tcp(&packet, local, accept_partial, segment, counters)
+    if not input_tcp(&packet, local, accept_partial, segment, counters):
+        return INPUT_DROPPED
+    return INPUT_SEGMENT
 
 
 cdef inline void count_ip_drop(IpVerdict verdict, Counters *counters) noexcept nogil:
@@ -81,8 +95,6 @@ cdef inline void count_ip_drop(IpVerdict verdict, Counters *counters) noexcept n
         count(counters, C_DROP_IP_LENGTH)
     elif verdict == IP_FRAGMENT:
         count(counters, C_DROP_FRAGMENT)
-    elif verdict == IP_OTHER_PROTOCOL:
-        count(counters, C_DROP_NOT_TCP)
     else:
         count(counters, C_DROP_IP_HEADER)
 

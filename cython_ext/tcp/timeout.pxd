@@ -8,7 +8,8 @@ from cython_ext.base.counters cimport (
 from cython_ext.tcp.ack cimport begin_recovery
 from cython_ext.tcp.congestion cimport congestion_timeout
 from cython_ext.tcp.conn cimport (
-    CONN_IPV6, CONN_LARGE_ARRIVES, CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TAIL_PROBE, CONN_TIMESTAMPS, TcpConn,
+    CONN_IPV6, CONN_LARGE_ARRIVES, CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TAIL_PROBE,
+    CONN_TIMESTAMPS, TcpConn,
 )
 from cython_ext.tcp.flight cimport Flight, flight_all_lost
 from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget

@@ -9,7 +9,9 @@ cdef enum:
     IPV4_BYTES = 20
     IPV4_FLAG_DF = 0x4000
     IPV4_FRAGMENT_MASK = 0x3fff     # MF and offset
+    IP_PROTOCOL_ICMP = 1
     IP_PROTOCOL_TCP = 6
+    IP_PROTOCOL_ICMPV6 = 58
     IP_TTL = 64
     ECN_ECT0 = 2                    # RFC 3168 5
     ECN_CE = 3
@@ -24,13 +26,16 @@ cdef enum IpVerdict:
 cdef struct IpPacket:
     const uint8_t *source           # 4 or 16 octets
     const uint8_t *destination
-    const uint8_t *payload          # the TCP segment
+    const uint8_t *payload          # the segment or message
     uint32_t payload_bytes
     uint8_t ecn                     # RFC 3168 code point
+    uint8_t protocol                # IP_PROTOCOL_*
+    uint8_t hop_limit
 
 
 cdef inline IpVerdict ipv4_parse(const uint8_t *ip, uint32_t octets, IpPacket *packet) noexcept nogil:
-    """`octets` from the header to the end of the frame, padding included."""
+    """`octets` from the header to the end of the frame, padding included. A packet that is sound but
+    carries something else than TCP is filled in, too, and IP_OTHER_PROTOCOL."""
     cdef uint32_t header_bytes, total_bytes
     if octets < IPV4_BYTES:
         return IP_BAD_LENGTH
@@ -44,27 +49,34 @@ cdef inline IpVerdict ipv4_parse(const uint8_t *ip, uint32_t octets, IpPacket *p
         return IP_BAD_HEADER
     if load_be16(ip + 6) & IPV4_FRAGMENT_MASK:
         return IP_FRAGMENT
-    if ip[9] != IP_PROTOCOL_TCP:
-        return IP_OTHER_PROTOCOL
     packet.source = ip + 12
     packet.destination = ip + 16
     packet.payload = ip + header_bytes
     packet.payload_bytes = total_bytes - header_bytes
     packet.ecn = ip[1] & 3
-    return IP_OK
+    packet.protocol = ip[9]
+    packet.hop_limit = ip[8]
+    return IP_OK if packet.protocol == IP_PROTOCOL_TCP else IP_OTHER_PROTOCOL
 
 
 cdef inline void ipv4_emit(
     uint8_t *ip, uint32_t source, uint32_t destination, uint32_t payload_bytes, uint8_t ecn
 ) noexcept nogil:
-    """Addresses as they lie in memory. Identification 0 with DF is atomic (RFC 6864 4.1)."""
+    """The header of a TCP segment; addresses as they lie in memory."""
+    ipv4_emit_protocol(ip, source, destination, payload_bytes, IP_PROTOCOL_TCP, ecn)
+
+
+cdef inline void ipv4_emit_protocol(
+    uint8_t *ip, uint32_t source, uint32_t destination, uint32_t payload_bytes, uint8_t protocol, uint8_t ecn
+) noexcept nogil:
+    """Identification 0 with DF is atomic (RFC 6864 4.1)."""
     ip[0] = 0x45
     ip[1] = ecn
     store_be16(ip + 2, <uint16_t>(IPV4_BYTES + payload_bytes))
     store_u16(ip + 4, 0)
     store_be16(ip + 6, IPV4_FLAG_DF)
     ip[8] = IP_TTL
-    ip[9] = IP_PROTOCOL_TCP
+    ip[9] = protocol
     store_u16(ip + 10, 0)
     store_u32(ip + 12, source)
     store_u32(ip + 16, destination)

@@ -15,7 +15,7 @@ cdef enum:
 
 
 cdef inline IpVerdict ipv6_parse(const uint8_t *ip, uint32_t octets, IpPacket *packet) noexcept nogil:
-    """`octets` from the header to the end of the frame, padding included."""
+    """As ipv4_parse."""
     cdef uint32_t payload_bytes
     if octets < IPV6_BYTES:
         return IP_BAD_LENGTH
@@ -26,23 +26,31 @@ cdef inline IpVerdict ipv6_parse(const uint8_t *ip, uint32_t octets, IpPacket *p
         return IP_BAD_LENGTH
     if ip[6] == IPV6_FRAGMENT_HEADER:
         return IP_FRAGMENT
-    if ip[6] != IP_PROTOCOL_TCP:
-        return IP_OTHER_PROTOCOL
     packet.source = ip + 8
     packet.destination = ip + 24
     packet.payload = ip + IPV6_BYTES
     packet.payload_bytes = payload_bytes
     packet.ecn = (ip[1] >> 4) & 3
-    return IP_OK
+    packet.protocol = ip[6]
+    packet.hop_limit = ip[7]
+    return IP_OK if packet.protocol == IP_PROTOCOL_TCP else IP_OTHER_PROTOCOL
 
 
 cdef inline void ipv6_emit(
     uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes, uint8_t ecn
 ) noexcept nogil:
-    """Flow label 0. The addresses lie outside the header."""
+    """The header of a TCP segment. The addresses lie outside the header."""
+    ipv6_emit_next(ip, source, destination, payload_bytes, IP_PROTOCOL_TCP, IP_TTL, ecn)
+
+
+cdef inline void ipv6_emit_next(
+    uint8_t *ip, const uint8_t *source, const uint8_t *destination, uint32_t payload_bytes,
+    uint8_t next_header, uint8_t hop_limit, uint8_t ecn,
+) noexcept nogil:
+    """Flow label 0."""
     store_be32(ip, 0x60000000 | (<uint32_t>ecn << 20))
     store_be16(ip + 4, payload_bytes)
-    ip[6] = IP_PROTOCOL_TCP
-    ip[7] = IP_TTL
+    ip[6] = next_header
+    ip[7] = hop_limit
     memcpy(ip + 8, source, 16)
     memcpy(ip + 24, destination, 16)

@@ -18,7 +18,7 @@ from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.http.date cimport date_make
-from cython_ext.net.input cimport Segment, net_input
+from cython_ext.net.input cimport INPUT_CONTROL, INPUT_SEGMENT, InputVerdict, Segment, net_input
 from cython_ext.tcp.conn cimport (
     CONN_NEWRENO, CONN_ACK_NOW, CONN_OUTPUT_LISTED, CONN_TIMESTAMPS, TCP_CLOSED, TCP_CLOSE_WAIT, TCP_ESTABLISHED,
     TCP_LAST_ACK, TCP_TIME_WAIT, TcpConn, tick_of,
@@ -36,6 +36,7 @@ from cython_ext.tcp.timers cimport wheel_idle_ticks
 from cython_ext.wire.bytes cimport prefetch
 from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from cython_ext.worker.control cimport take_control
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.queue cimport (
     REQUEST_BUFFER_BYTES, SESSION_CLOSING, Session, drop_buffer, session_acked, session_start,
@@ -244,7 +245,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
     cdef Frame frames[BURST_FRAMES]
     cdef Frame unused[BURST_FRAMES]
     cdef Segment segments[BURST_FRAMES]
-    cdef bint sound[BURST_FRAMES]
+    cdef InputVerdict verdicts[BURST_FRAMES]
     cdef Spare spare
     cdef uint32_t i
     cdef uint32_t unused_count = 0
@@ -253,21 +254,23 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
         prefetch(frames[i].data)
     for i in range(received):
         count_many(&worker.counters, C_RX_OCTETS, frames[i].bytes)
-        sound[i] = net_input(
+        verdicts[i] = net_input(
             &frames[i], &worker.local, port.mac, port.accept_partial, &segments[i], &worker.counters
         )
-        if sound[i]:
+        if verdicts[i] == INPUT_SEGMENT:
             segments[i].driver = <uint8_t>port_number
             table_hash(&worker.table, &segments[i])
     for i in range(received):
-        if sound[i]:
+        if verdicts[i] == INPUT_SEGMENT:
             fetch_ahead(worker, &segments[i])
     for i in range(received):
         spare.frame = frames[i]
         spare.port = port
         spare.available = True
-        if sound[i]:
+        if verdicts[i] == INPUT_SEGMENT:
             take_segment(worker, &segments[i], &spare, now_ns)
+        elif verdicts[i] == INPUT_CONTROL:
+            take_control(worker, port, &spare, now_ns)
         if spare.available:
             unused[unused_count] = frames[i]
             unused_count += 1

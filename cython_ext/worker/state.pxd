@@ -11,6 +11,7 @@ from cython_ext.base.siphash cimport SipKey
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
+from cython_ext.net.reply cimport Replies, replies_init
 from cython_ext.tcp.conn cimport (
     CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
 )
@@ -60,6 +61,7 @@ cdef struct Worker:
     uint32_t port_count
     WorkerConfig config
     Local local
+    Replies replies                 # about addresses that are ours alone
     TcpTable table
     Wheel wheel
     Session *sessions               # by the record's number
@@ -87,6 +89,7 @@ cdef inline int worker_init(
         ring *= 2
     memset(worker, 0, sizeof(Worker))
     worker.config = config[0]
+    replies_init(&worker.replies)
     if (
         table_init(&worker.table, config.connections, &config.table_key) != 0
         or wheel_init(&worker.wheel, worker.table.conns, tick_of(now_ns)) != 0

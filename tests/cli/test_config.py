@@ -48,6 +48,8 @@ def test_quantities_are_read_as_people_write_them() -> None:
         "BYPASS_MAX_MEMORY": "1.5GiB",
         "BYPASS_QUEUE": "0, 2",
         "BYPASS_ADDRESS": "10.0.0.1,fe80::1%eth0",
+        "BYPASS_BLOCK": "192.0.2.0/24, 2001:db8::1",
+        "BYPASS_SYN_RATE": "50",
     }
     options = resolve({}, environment).options
     assert options.idle_timeout == 0.5
@@ -55,6 +57,8 @@ def test_quantities_are_read_as_people_write_them() -> None:
     assert options.max_memory == 3 << 29
     assert options.queue == (0, 2)
     assert options.address == ("10.0.0.1", "fe80::1")
+    assert options.block == ("192.0.2.0/24", "2001:db8::1/128")
+    assert options.syn_rate == 50
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,8 @@ def test_quantities_are_read_as_people_write_them() -> None:
         ("interface", "a-name-of-16-chrs", "at most 15"),
         ("address", ("10.0.0.1", "10.0.0.256"), "IPv4 or IPv6"),
         ("queue", ("-1",), "queues"),
+        ("block", ("192.0.2.1/24",), "192.0.2.0/24"),
+        ("syn_rate", "-1", "no limit"),
     ],
 )
 def test_a_wrong_flag_is_a_usage_error_that_says_what_is_allowed(

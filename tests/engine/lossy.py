@@ -87,7 +87,7 @@ class Download:
         return (self.host.now - started) / 1e9
 
     def _done(self, size: int) -> bool:
-        head, mark, body = bytes(self.octets[: self.rcv]).partition(b"\r\n\r\n")
+        _, mark, body = bytes(self.octets[: self.rcv]).partition(b"\r\n\r\n")
         return bool(mark) and len(body) >= size
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tests.engine.host import MS, Host
@@ -40,6 +40,7 @@ class Simulation:
         *,
         windows: list[int],
         server_closes: bool,
+        sizes: Sequence[int] = (64, 536, 1460, 1460),
     ) -> None:
         self.chance = random.Random(seed)
         self.host, self.network = host, network
@@ -47,7 +48,7 @@ class Simulation:
             host,
             timestamps=self.chance.random() < 0.5,
             sack=self.chance.random() < 0.6,
-            mss=self.chance.choice([64, 536, 1460, 1460]),
+            mss=self.chance.choice(sizes),
             iss=self.chance.randrange(1 << 32),
             window=windows[0],
         )

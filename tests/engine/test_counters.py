@@ -18,6 +18,14 @@ from tests.engine.test_net_drops import FRAMES
 NOT_REACHED = {
     "tx_refused": "the TX ring of the memory driver holds every frame there is",
     "worker_sleeps": "only run() sleeps, on the real clock",
+    "arp_replies": "tests/engine/test_own_address_arp.py",
+    "nd_replies": "tests/engine/test_own_address_ndp.py",
+    "echo_replies": "tests/engine/test_own_address_echo.py",
+    "replies_limited": "tests/engine/test_own_address_echo.py",
+    "address_conflicts": "tests/engine/test_own_address_arp.py",
+    "address_defended": "tests/engine/test_own_address_arp.py",
+    "path_mtu_lowered": "tests/engine/test_path_mtu.py",
+    "path_mtu_ignored": "tests/engine/test_path_mtu.py",
 }
 """Counter -> why no test on the memory driver can move it."""
 

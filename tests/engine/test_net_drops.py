@@ -53,16 +53,20 @@ FRAMES: dict[str, list[bytes]] = {
         build(syn(destination_mac=b"\xff" * 6)),
         build(syn(destination_mac=b"\x01\x00\x5e\0\0\1")),
         build(syn(6, destination_mac=b"\x33\x33\0\0\0\1")),
-        b"\xff" * 6 + SYN4[6:12] + b"\x08\x06" + bytes(28),
         build(syn(source_mac=b"\xff" * 6)),
         build(syn(6, source_mac=b"\x03\0\0\0\0\2")),
     ],
     "drop_not_ip": [
-        SERVER_MAC + SYN4[6:12] + b"\x08\x06" + bytes(46),
         SERVER_MAC + SYN4[6:12] + b"\x88\xcc" + bytes(46),
         SERVER_MAC + SYN4[6:12] + struct.pack("!H", 60) + bytes(60),
         ethernet_header(TAGGED, 0x8100) + struct.pack("!HH", 2, 0x0800) + SYN4[14:],
+    ],
+    "drop_control": [
+        SERVER_MAC + SYN4[6:12] + b"\x08\x06" + bytes(46),
+        b"\xff" * 6 + SYN4[6:12] + b"\x08\x06" + bytes(28),
         ethernet_header(TAGGED, 0x0806) + bytes(46),
+        broken_ip(4, protocol=1),
+        broken_ip(6, protocol=58),
     ],
     "drop_ip_header": [
         broken_ip(4, checksum=0x1234),
@@ -98,9 +102,7 @@ FRAMES: dict[str, list[bytes]] = {
     ],
     "drop_not_tcp": [
         broken_ip(4, protocol=17),
-        broken_ip(4, protocol=1),
         broken_ip(6, protocol=17),
-        broken_ip(6, protocol=58),
         broken_ip(6, protocol=0),
         broken_ip(6, protocol=59),
     ],

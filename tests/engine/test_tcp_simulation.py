@@ -51,7 +51,9 @@ def test_a_large_response_arrives_whole(
     host = make_host(
         idle_timeout_ns=10_000 * SECOND, time_wait_ns=SECOND, rx_frames=4096, congestion=congestion
     )
-    run = Simulation(host, NETWORKS[network], seed, ["/b1m"], windows=[65535], server_closes=False)
+    run = Simulation(
+        host, NETWORKS[network], seed, ["/b1m"], windows=[65535], server_closes=False, sizes=[536, 1460]
+    )
     (answer,) = run.run(limit_s=3000)
     assert answer.body == files["b1m"]
     lossy = "lost" in network

@@ -42,7 +42,7 @@ def test_the_timeout_doubles_until_the_peer_is_given_up(make_host: MakeHost) -> 
     (end,) = peer.taken()
     assert set(end.flags) == {"R", "A"} and end.seq == first.seq + first.size
     assert host.engine.open_connections == 0
-    assert host.count("connections_aborted") == 1 and host.count("retransmission_timeouts") == 10
+    assert host.count("connections_aborted") == 1 and host.count("retransmission_timeouts") == 11
     assert host.sleep(5000, 50) == []
 
 

@@ -135,6 +135,7 @@ FRAMING = [
     Refused("a hexadecimal Content-Length", head(b"Content-Length: 0x1"), 400, "RFC 9110 8.6"),
     Refused("a space in Content-Length", head(b"Content-Length: 1 1"), 400, "RFC 9110 8.6"),
     Refused("a body longer than 65536 octets", head(b"Content-Length: 65537"), 413, "RFC 9110 15.5.14"),
+    Refused("a Content-Length beyond 32 bits", head(b"Content-Length: 4294967301"), 413, "RFC 9110 8.6"),
     Refused(
         "a Content-Length beyond 64 bits",
         head(b"Content-Length: 18446744073709551617"),

@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 
@@ -62,6 +62,7 @@ class FakeParts:
 
     def parts(self) -> Parts:
         return Parts(
+            claim=self._claim,
             interface_usable=lambda _: self.interface_usable,
             program=self._program,
             effects=lambda plan: FakeEffects(self, plan),
@@ -73,6 +74,18 @@ class FakeParts:
         self.log.append(name)
         if name == self.fail_at:
             raise Boom(name)
+
+    @contextmanager
+    def _claim(self, interface: Interface, addresses: Sequence[Address]) -> Iterator[FakeParts]:
+        assert interface.index == 7
+        self.step(f"claim {len(addresses)}")
+        try:
+            yield self
+        finally:
+            self.log.append("give up")
+
+    def announce(self) -> None:
+        self.step("announce")
 
     @contextmanager
     def _program(self) -> Iterator[FakeParts]:
@@ -98,6 +111,15 @@ class FakeParts:
 
     def set_targets(self, addresses: Iterable[Address], port: int) -> None:
         self.step(f"targets {len(list(addresses))} {port}")
+
+    def set_own_addresses(self, addresses: Iterable[Address]) -> None:
+        self.step(f"own {len(list(addresses))}")
+
+    def block(self, prefix: IPv4Network | IPv6Network) -> None:
+        self.step(f"block {prefix}")
+
+    def set_syn_limit(self, rate_per_s: int, burst: int) -> None:
+        self.step(f"limit {rate_per_s} {burst}")
 
     def register(self, queue: int, socket_fd: int) -> None:
         assert socket_fd == 100 + queue

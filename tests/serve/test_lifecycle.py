@@ -82,14 +82,14 @@ def test_a_dead_worker_ends_serving_with_its_reason(fake: FakeParts) -> None:
     fake.engine_status = -19
     with pytest.raises(UnavailableError, match="ENODEV"):
         _serve(fake)
-    assert fake.log[-1] == "unload"
+    assert fake.log[-2:] == ["unload", "give up"]
 
 
 def test_an_interface_that_is_gone_ends_serving(fake: FakeParts) -> None:
     threading.Timer(0.3, setattr, (fake, "interface_usable", False)).start()
     with pytest.raises(UnavailableError, match="eth7: the interface went away"):
         _serve(fake)
-    assert fake.log[-1] == "unload"
+    assert fake.log[-2:] == ["unload", "give up"]
 
 
 def test_a_signal_during_the_start_waits_for_the_end_of_a_step() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 import pytest
 
 from bypass.config import ServeOptions
 from bypass.errors import ConfigError, UnavailableError
 from bypass.serve.plan import RX_FRAMES, TX_FRAMES, make_plan
+from bypass.serve.preflight import warnings
 from tests.serve.conftest import make_interface, plan_for
 
 
@@ -20,9 +24,24 @@ def test_urls_name_a_port_that_is_not_80() -> None:
     assert plan_for(port=8080).urls == ("http://10.0.0.1:8080/", "http://[fe80::1]:8080/")
 
 
-def test_a_foreign_address_is_served_and_known_as_such() -> None:
-    plan = plan_for(address=("10.0.0.1", "10.9.9.9"))
+def test_an_address_that_the_kernel_lacks_is_our_own() -> None:
+    plan = plan_for(address=("10.0.0.1", "10.9.9.9", "fd00::9"))
+    assert [str(address) for address in plan.own_addresses] == ["10.9.9.9", "fd00::9"]
+    assert plan.foreign_addresses == ()
+
+
+def test_an_address_of_another_interface_stays_the_kernels() -> None:
+    interface = replace(make_interface(), kernel_addresses=frozenset({ip_address("10.9.9.9")}))
+    plan = plan_for(interface=interface, address=("10.0.0.1", "10.9.9.9"))
     assert [str(address) for address in plan.foreign_addresses] == ["10.9.9.9"]
+    assert plan.own_addresses == ()
+    assert ["10.9.9.9 belongs to another interface" in text for text in warnings(plan)] == [True]
+
+
+def test_an_own_address_on_some_of_the_queues_is_warned_about() -> None:
+    (warning,) = warnings(plan_for(queues=4, queue=(0, 1), address=("10.9.9.9",)))
+    assert "10.9.9.9 is answered for on 2 queues of 4" in warning
+    assert warnings(plan_for(queues=4, address=("10.9.9.9",))) == []
 
 
 def test_an_interface_without_address_needs_one_named() -> None:

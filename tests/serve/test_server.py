@@ -11,6 +11,7 @@ from bypass.serve.server import open_server
 from tests.serve.conftest import Boom, FakeParts, plan_for
 
 STEPS = [
+    "claim 0",
     "load 64",
     "look",
     "attach eth7 auto",
@@ -20,7 +21,10 @@ STEPS = [
     "engine",
     "register 0",
     "register 1",
+    "limit 0 0",
+    "own 0",
     "targets 2 80",
+    "announce",
 ]
 IMAGE = memoryview(b"image")
 
@@ -31,7 +35,9 @@ def test_targets_are_named_last_and_detaching_comes_before_closing(fake: FakePar
         assert server.mode == "native"
         assert server.running
         assert not server.zero_copy
-    assert fake.log[len(STEPS) :] == ["stop", "detach", "close 1", "close 0", "detach", "undo", "unload"]
+    assert fake.log[len(STEPS) :] == [
+        *("stop", "detach", "close 1", "close 0", "detach", "undo", "unload", "give up")
+    ]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -42,11 +48,22 @@ def test_a_failed_step_leaves_nothing_open(step: str) -> None:
     opened = [line.split()[1] for line in fake.log if line.startswith("open ") and line != step]
     closed = [line.split()[1] for line in fake.log if line.startswith("close ")]
     assert closed == opened[::-1]
-    assert fake.log[-1] == "unload"
-    if step in STEPS[2:]:
-        assert fake.log[-3:] == ["detach", "undo", "unload"]
-    if step == STEPS[-1]:
-        assert fake.log[-7:] == ["stop", "detach", "close 1", "close 0", "detach", "undo", "unload"]
+    if step == STEPS[0]:
+        assert fake.log == STEPS[:1]
+        return
+    assert fake.log[-2:] == ["unload", "give up"]
+    if step in STEPS[3:]:
+        assert fake.log[-4:] == ["detach", "undo", "unload", "give up"]
+    if step in STEPS[-2:]:
+        assert fake.log[-8:-4] == ["stop", "detach", "close 1", "close 0"]
+
+
+def test_sources_to_keep_out_and_own_addresses_are_known_before_targets(fake: FakeParts) -> None:
+    plan = plan_for(address=("10.0.0.1", "10.9.9.9"), block=("192.0.2.0/24", "2001:db8::/32"), syn_rate=20)
+    with open_server(plan, IMAGE, fake.parts()):
+        asked = fake.log[: fake.log.index("announce")]
+    assert asked[0] == "claim 1"
+    assert asked[-5:] == ["block 192.0.2.0/24", "block 2001:db8::/32", "limit 20 20", "own 1", "targets 2 80"]
 
 
 @pytest.mark.parametrize("number", [errno.ENXIO, errno.ENETDOWN, errno.EIO])
@@ -62,7 +79,7 @@ def test_a_dead_socket_is_said_to_be_one(fake: FakeParts, number: int) -> None:
 def test_a_failure_inside_leaves_nothing_open(fake: FakeParts) -> None:
     with pytest.raises(Boom), open_server(plan_for(), IMAGE, fake.parts()):
         raise Boom
-    assert fake.log[-1] == "unload"
+    assert fake.log[-2:] == ["unload", "give up"]
     assert "detach" in fake.log
 
 

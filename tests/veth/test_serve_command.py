@@ -204,3 +204,22 @@ def test_an_image_is_served_as_well(pair: VethPair, serve: Serve, site: Path, tm
     assert built.returncode == 0
     wait_for_line(serve(folder=image), "of packets")
     assert fetch(pair, f"http://{pair.server.v4}/").stdout == PAGE
+
+
+def test_an_own_address_and_a_blocked_source_are_asked_for_on_the_command_line(
+    pair: VethPair, serve: Serve
+) -> None:
+    own = pair.server.v4 + 76
+    block = ("--block", f"{pair.client.v6}", "--block", "192.0.2.0/24", "--syn-rate", "1000")
+    said = wait_for_line(serve("--address", str(own), "--address", str(pair.server.v6), *block), "of packets")
+    assert f"own   {own}: answers ARP, neighbour discovery and echo itself" in said
+    assert fetch(pair, f"http://{own}/").stdout == PAGE
+    assert fetch(pair, f"http://[{pair.server.v6}]/", "--connect-timeout", "1").returncode == 28
+
+
+def test_an_address_of_the_other_end_is_refused(pair: VethPair, site: Path) -> None:
+    code, said = refusal(pair, str(site), "-i", pair.server.ifname, "--address", str(pair.client.v4))
+    assert code == 69
+    assert f"{pair.client.v4} belongs to another station" in said
+    assert pair.client.mac in said
+    assert xdp_program(pair) is None
