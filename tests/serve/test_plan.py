@@ -39,7 +39,7 @@ def test_an_address_of_another_interface_stays_the_kernels() -> None:
 
 
 def test_an_own_address_on_some_of_the_queues_is_warned_about() -> None:
-    (warning,) = warnings(plan_for(queues=4, queue=(0, 1), address=("10.9.9.9",)))
+    warning, _ = warnings(plan_for(queues=4, queue=(0, 1), address=("10.9.9.9",)))
     assert "10.9.9.9 is answered for on 2 queues of 4" in warning
     assert warnings(plan_for(queues=4, address=("10.9.9.9",))) == []
 
