@@ -37,11 +37,8 @@ class XdpSocket:
     def zero_copy(self) -> bool:
         """As read back from the kernel (XDP_OPTIONS), not as asked for."""
     @property
-    def busy_poll(self) -> bool:
-        """Whether the kernel accepted busy polling."""
-    @property
-    def prefer_busy_poll(self) -> bool:
-        """Whether it is preferred to interrupts, which needs receive and transmit in one NAPI context."""
+    def busy_poll(self) -> str:
+        """ "no", "plain", or "preferred" to interrupts, which takes one NAPI context for both directions."""
     def verify_busy_poll(self, frame: Buffer, *, repeats: int, timeout_ms: int) -> bool:
         """Before an engine runs: sends the frame so many times, waiting `timeout_ms` for each to complete.
 

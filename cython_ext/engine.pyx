@@ -112,11 +112,7 @@ cdef class XdpSocket:
 
     @property
     def busy_poll(self):
-        return bool(self._socket.busy_poll)
-
-    @property
-    def prefer_busy_poll(self):
-        return bool(self._socket.prefer_busy_poll)
+        return "preferred" if self._socket.prefer_busy_poll else "plain" if self._socket.busy_poll else "no"
 
     def verify_busy_poll(self, const uint8_t[::1] frame not None, *, uint32_t repeats, uint32_t timeout_ms):
         cdef uint32_t size = <uint32_t>frame.shape[0]

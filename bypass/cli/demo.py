@@ -75,13 +75,13 @@ def run(options: ServeOptions, messages: Messages, *, once: bool) -> int:
         with site_progress(messages, stop) as progress:
             image = stack.enter_context(open_site(Path(options.site), options.max_memory or None, progress))
         stop.check()
-        server = stack.enter_context(open_server(plan, image.buffer, kernel_parts()))
+        server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
         announce(messages, server, image)
         for proof in prove(pair, plan.urls, choose_sample(Path(options.site), image)):
             click.echo(f"ok  {proof.url}  {format_bytes(proof.size_bytes)}, every byte as on disk")
         if once:
             return ExitCode.OK
-        stop.check()
+        stop.attend()
         invite(messages, pair, plan.urls)
         with Live(console=messages.console, auto_refresh=False, transient=True) as live:
             serve_until_stopped(server, stop, 0.0, rate_line(server, messages, live))

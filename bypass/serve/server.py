@@ -68,9 +68,8 @@ class Server:
     @property
     def busy_poll(self) -> str:
         """ "preferred" when every queue has it so, "plain" when it is on without preference, else "no"."""
-        if all(socket.prefer_busy_poll for socket in self._sockets):
-            return "preferred"
-        return "plain" if all(socket.busy_poll for socket in self._sockets) else "no"
+        had = {socket.busy_poll for socket in self._sockets}
+        return next(kind for kind in ("no", "plain", "preferred") if kind in had)
 
     @property
     def running(self) -> bool:

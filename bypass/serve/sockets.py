@@ -72,7 +72,7 @@ def _check_busy_poll(plan: Plan, queue: int, socket: XdpSocket, notice: Callable
     """Preferred busy polling serves the receive side's NAPI context alone. Where transmit has its own,
     nothing ever leaves, which only a frame that is sent can tell."""
     name = f"{plan.interface.name} queue {queue}"
-    if not socket.busy_poll:
+    if socket.busy_poll == "no":
         notice(f"{name}: the kernel refused busy polling; interrupts are used")
         return
     mac = plan.interface.mac

@@ -36,7 +36,7 @@ OUTCOMES = (
 
 MODES = ("auto", "native", "generic")
 UNSERVED_QUEUES = 64
-"""Receive queues for which redirect.bpf.c counts packets that met no socket."""
+"""Receive queues for which maps.bpf.h counts packets that met no socket."""
 
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 _PRESENT = struct.pack("=I", 1)

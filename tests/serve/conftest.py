@@ -184,7 +184,8 @@ class FakeSocket:
         self._parts = parts
         self._queue = queue
         self.fd = 100 + queue
-        self.zero_copy = self.busy_poll = self.prefer_busy_poll = False
+        self.zero_copy = False
+        self.busy_poll = "no"
 
     def statistics(self) -> dict[str, int]:
         return {"rx_frames": 10 + self._queue, "tx_frames": 20 + self._queue, "rx_fill_ring_empty_descs": 1}

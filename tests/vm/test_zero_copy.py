@@ -53,8 +53,11 @@ def xdp_is_attached(lab: GuestLab) -> bool:
 
 
 @contextmanager
-def background_load(lab: GuestLab, path: str = "/") -> Iterator[subprocess.Popen[bytes]]:
-    command = ["timeout", "120", "wrk", "-t1", "-c8", "-d100", "--timeout", "1", lab.wire.url(path=path)]
+def background_load(
+    lab: GuestLab, path: str = "/", connections: int = 8
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["timeout", "120", "wrk", "-t1", f"-c{connections}", "-d100", "--timeout", "1"]
+    command.append(lab.wire.url(path=path))
     client = subprocess.Popen(lab.client_command(command), stdout=subprocess.DEVNULL)
     try:
         yield client
@@ -149,7 +152,7 @@ def test_killed_under_load_the_kernel_has_its_port_back_and_a_new_start_serves(l
 
 
 def test_ten_starts_in_a_row_under_load_never_find_the_queue_taken(lab: GuestLab) -> None:
-    with background_load(lab):
+    with background_load(lab, connections=2):
         for _ in range(10):
             server = GuestServer(lab, "--zero-copy", "--drain-timeout", "0")
             said = server.wait_until_serving()
