@@ -122,7 +122,8 @@ def test_a_full_list_of_runs_does_not_make_one_segment_leave_for_ever(make_host:
         edges = [newest + 4 * block + at & 0xFFFFFFFF for at in (0, 1, 2, 3)]
         stamp = struct.pack("!BBII", 8, 10, download._clock(), download.ts_recent)
         options = Options(raw=b"\1\1" + stamp + b"\1\1\5\x12" + struct.pack("!4I", *edges))
-        host.inject(build(Segment(40000, 80, "A", 1000 + download.snd, una, 30000, b"", options, download.link)))
+        ack = Segment(40000, 80, "A", 1000 + download.snd, una, 30000, b"", options, download.link)
+        host.inject(build(ack))
         host.engine.turn(host.now)
     sent = 0
     for _ in range(300):
