@@ -7,7 +7,8 @@ from cython_ext.base.counters cimport (
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.conn cimport (
-    CONN_OUTPUT_LISTED, CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED, TCP_SYN_RCVD, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
+    CONN_OUTPUT_LISTED, CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED,
+    TCP_SYN_RCVD, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
     TcpConn, tick_of,
 )
 from cython_ext.tcp.flight cimport Flight
