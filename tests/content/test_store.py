@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_what_is_not_in_the_image_is_not_found(image: SiteImage, store: Store) -
     for path, _ in image:
         for other in (path[:-1], path + b"x", path + b"\0", path.upper(), path[:5] + b"?" + path[6:]):
             assert store.find(other) is None
+
+
+def test_a_path_is_compared_octet_by_octet_where_the_hash_agrees(image: SiteImage) -> None:
+    with mmap.mmap(-1, image.image_bytes) as altered:
+        altered[:] = image.buffer
+        start = altered.find(b"/page-77.html", image.header.sections.paths_offset)
+        altered[start : start + 13] = b"/page-7X.html"
+        store = Store(altered)
+        assert store.find(b"/page-77.html") is None
+        assert store.find(b"/page-78.html") is not None
+        del store
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -54,10 +54,12 @@ BAD = [
     b"1\r\nxx",
     b"1\r\nx\n",
     b"1\r\nx\rx",
+    b"0\rx\r\n",
+    b"1\r\nxy\n0\r\n\r\n",
+    b"1\r\nx\rx0\r\n\r\n",
     b"1\r\nx\r\n\r\n",
     b"1\r\nx\r\n 0\r\n",
     b"0\r\n\n",
-    b"0\r\n\rx",
     b"0\r\n a: b\r\n",
     b"0\r\nA: b\r\n c\r\n",
     b"0\r\n: b\r\n",
@@ -66,6 +68,8 @@ BAD = [
     b"0\r\nA\r\n",
     b"0\r\nA: b\n",
     b"0\r\nA: b\rc",
+    b"0\r\nA: b\rx\r\n",
+    b"0\r\n\rx",
     b"0\r\nA: \0\r\n",
 ]
 
