@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 import pytest
 
 from tests.engine.conftest import MakeHost
-from tests.engine.frames import Options, Segment, build
-from tests.engine.host import Host
+from tests.engine.frames import MODULUS, Options
+from tests.engine.host import MS, Host
 from tests.engine.lossy import Download, Path
+from tests.engine.peer import begun
 
 SIZE = 1 << 20
 Fetch = Callable[..., tuple[float, Host]]
@@ -112,23 +112,21 @@ def test_reordering_is_learned_whatever_the_initial_sequence_number(
 def test_a_full_list_of_runs_does_not_make_one_segment_leave_for_ever(make_host: MakeHost) -> None:
     """A peer that SACKs every other octet needs a run for each: more than the list holds."""
     host = make_host(tx_frames=4096, rx_frames=4096)
-    download = Download(host, Path())
-    download.start()
-    while download.data_seen < 30:
-        download.step("/b1m")
-    newest = max(int.from_bytes(frame[38:42], "big") for _, _, way, frame in download.events if way == "out")
-    una = download.irs + 1 + download.rcv
-    for block in range(60):
-        edges = [newest + 4 * block + at & 0xFFFFFFFF for at in (0, 1, 2, 3)]
-        stamp = struct.pack("!BBII", 8, 10, download._clock(), download.ts_recent)
-        options = Options(raw=b"\1\1" + stamp + b"\1\1\5\x12" + struct.pack("!4I", *edges))
-        ack = Segment(40000, 80, "A", 1000 + download.snd, una, 30000, b"", options, download.link)
-        host.inject(build(ack))
-        host.engine.turn(host.now)
+    peer, flight = begun(host, sack=True, scale=7, window=65535)
+    for _ in range(3):
+        peer.send("A")
+        flight = peer.get()
+    una, end = flight[0].seq, flight[-1].seq + flight[-1].size
+    host.now += 20 * MS
+    octets = [end - 1, *(end - 2 * k - 1 for k in range(1, 61))]
+    for first in range(0, len(octets), 4):
+        blocks = tuple(
+            ((peer.irs + at) % MODULUS, (peer.irs + at + 1) % MODULUS) for at in octets[first : first + 4]
+        )
+        peer.send("A", ack=una, options=Options(sack=blocks))
     sent = 0
-    for _ in range(300):
-        host.now += 1_000_000
-        host.engine.turn(host.now)
-        sent += len(host.engine.collect(host.drivers[0]))
+    for _ in range(60):
+        host.now += 5 * MS
+        sent += len(host.turn())
     assert host.count("retransmitted") > 0
-    assert sent < 600, "a handful for each run at most"
+    assert sent < 3 * len(flight), "32 a turn while it was wrong"
