@@ -20,7 +20,8 @@ from cython_ext.wire.tcp cimport (
     TCP_ACK, TCP_BYTES, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_TIMESTAMP_BYTES, tcp_emit_fixed,
     tcp_emit_timestamps, tcp_store_checksum,
 )
-from cython_ext.worker.loop cimport clock_ns, worker_turn
+from cython_ext.worker.clock cimport clock_ns
+from cython_ext.worker.loop cimport worker_turn
 from cython_ext.worker.state cimport Worker
 
 cdef enum:

@@ -18,7 +18,7 @@ from cython_ext.tcp.output cimport tcp_emit
 from cython_ext.tcp.table cimport TcpTable, table_find, table_hash
 from cython_ext.wire.checksum cimport sum_octets
 from cython_ext.wire.tcp cimport TCP_ACK
-from cython_ext.worker.loop cimport clock_ns
+from cython_ext.worker.clock cimport clock_ns
 from cython_ext.worker.session cimport Service, Session
 from cython_ext.worker.source cimport source_fill
 

@@ -9,7 +9,6 @@ MOST_LINES = 350
 MOST_LINES_OF_A_TEST = 450
 LONGER_FOR_A_REASON: dict[str, str] = {
     "cython_ext/probe_driver.pyx": "a door for tests: one thin method for each function of the driver layer",
-    "cython_ext/worker/loop.pxd": "the one file that knows every layer",
 }
 """Path -> why this file is longer."""
 

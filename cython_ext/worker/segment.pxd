@@ -1,0 +1,128 @@
+"""One segment through TCP and HTTP to its answer: carries events from one layer to the other."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from cython_ext.base.counters cimport C_CLOSED, C_OPENED, C_TIME_WAIT_REUSED, count
+from cython_ext.base.pool cimport NIL
+from cython_ext.net.input cimport Segment
+from cython_ext.tcp.conn cimport TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, tick_of
+from cython_ext.tcp.event cimport (
+    EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
+    TcpEvents,
+)
+from cython_ext.tcp.input cimport tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew
+from cython_ext.tcp.loss cimport rto_disarm, rtt_forget
+from cython_ext.tcp.table cimport table_find, wait_append, wait_unlink
+from cython_ext.wire.tcp cimport TCP_RST
+from cython_ext.worker.expire cimport schedule
+from cython_ext.worker.listen cimport answer_reset, listen, syn_reuses
+from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer, session_acked
+from cython_ext.worker.session cimport (
+    session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
+)
+from cython_ext.worker.state cimport Worker, connection_end, connection_flight, flight_give
+from cython_ext.worker.transmit cimport Spare, send_due, send_syn_ack
+
+
+cdef inline void enter_time_wait(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """Begins, or begins anew, the wait of 2 MSL (RFC 9293 3.6.1)."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if worker.table.wait_oldest == number or conn.wait_prev != NIL:
+        wait_unlink(&worker.table, number)
+    else:
+        count(&worker.counters, C_CLOSED)
+    rto_disarm(conn)
+    wait_append(&worker.table, number)
+    conn.active_at = tick_of(now_ns)
+
+
+cdef inline void take_data(
+    Worker *worker, uint32_t number, const TcpEvents *events, uint32_t *happened, uint64_t now_ns
+) noexcept nogil:
+    """New octets go to HTTP; its responses go into TCP's queue."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    cdef uint64_t queued = 0
+    cdef uint32_t taken
+    if not session.flags & SESSION_CLOSING:
+        conn.active_at = tick_of(now_ns)
+    taken = session_receive(
+        &worker.service, session, events.data, events.data_bytes, tick_of(now_ns), &queued
+    )
+    tcp_queue(conn, queued)
+    happened[0] |= tcp_take(conn, taken, events)
+
+
+cdef inline void resume_requests(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """The response queue has room again: goes on with the requests that waited for it."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    cdef uint64_t queued = 0
+    session_drain(&worker.service, session, tick_of(now_ns), &queued)
+    tcp_queue(conn, queued)
+    tcp_window_grew(conn, session_window(session))
+
+
+cdef inline void carry_events(
+    Worker *worker, uint32_t number, uint32_t happened, const TcpEvents *events, uint64_t now_ns
+) noexcept nogil:
+    """From TCP's events to HTTP's reactions."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    if happened & EVENT_ESTABLISHED:
+        worker.table.half_open -= 1
+        count(&worker.counters, C_OPENED)
+    if happened & EVENT_ACKED:
+        session_acked(&worker.service, session, events.acked)
+        if conn.snd_una == conn.snd_max:
+            flight_give(worker, conn)
+        if session_is_blocked(session):
+            resume_requests(worker, number, now_ns)
+        if worker.service.draining and session_is_idle(session):
+            session.flags |= SESSION_CLOSING
+    if happened & EVENT_DATA:
+        take_data(worker, number, events, &happened, now_ns)
+    if session.flags & SESSION_CLOSING:
+        tcp_close(conn)
+    elif conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session):
+        drop_buffer(&worker.service, session)       # of a request that nobody will complete
+        tcp_close(conn)
+    if happened & EVENT_TIME_WAIT:
+        enter_time_wait(worker, number, now_ns)
+
+
+cdef inline void take_segment(
+    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
+) noexcept nogil:
+    cdef uint32_t number = table_find(&worker.table, segment)
+    cdef TcpConn *conn
+    cdef TcpEvents events
+    cdef uint32_t happened, last_seq
+    if number == NIL:
+        listen(worker, segment, spare, NULL, now_ns)
+        return
+    if syn_reuses(&worker.table.conns[number], segment):
+        count(&worker.counters, C_TIME_WAIT_REUSED)
+        last_seq = worker.table.conns[number].snd_max
+        connection_end(worker, number)
+        listen(worker, segment, spare, &last_seq, now_ns)
+        return
+    conn = &worker.table.conns[number]
+    happened = tcp_input(
+        conn, connection_flight(worker, conn), segment, now_ns, &events, &worker.counters
+    )
+    if happened & EVENT_RESET:
+        answer_reset(worker, &worker.ports[segment.driver], segment, spare)
+        return
+    if happened & EVENT_CLOSED:
+        if conn.state == TCP_LAST_ACK and not segment.tcp.flags & TCP_RST:
+            count(&worker.counters, C_CLOSED)
+        connection_end(worker, number)
+        return
+    if happened & EVENT_SYN_AGAIN:
+        rtt_forget(conn)
+        send_syn_ack(worker, number, spare, now_ns)
+        return
+    carry_events(worker, number, happened, &events, now_ns)
+    send_due(worker, number, spare, now_ns)
+    schedule(worker, number)
