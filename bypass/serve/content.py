@@ -12,13 +12,19 @@ from bypass.site.image import SiteImage, is_image, open_image
 from bypass.site.output import compile_to_memfd, copy_to_memfd
 
 
-@contextmanager
-def open_site(path: Path, max_bytes: int | None, progress: Progress | None = None) -> Iterator[SiteImage]:
-    """A checked, mapped image. max_bytes: largest one to compile, None: half of the memory available.
+def load_site(path: Path, max_bytes: int | None, progress: Progress | None = None) -> SiteImage:
+    """A checked, mapped image; the caller closes it. max_bytes: largest one to compile, None: half of
+    the memory available.
 
     Raises SiteError: missing, empty, unreadable, too large.
     """
-    image = _copied(path, max_bytes) if is_image(path) else _compiled(path, max_bytes, progress)
+    return _copied(path, max_bytes) if is_image(path) else _compiled(path, max_bytes, progress)
+
+
+@contextmanager
+def open_site(path: Path, max_bytes: int | None, progress: Progress | None = None) -> Iterator[SiteImage]:
+    """load_site(), closed on exit."""
+    image = load_site(path, max_bytes, progress)
     try:
         yield image
     finally:
