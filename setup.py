@@ -42,6 +42,10 @@ XDP_OBJECT = "bypass/xdp/redirect.bpf.o"
 class BuildAll(build_ext):
     """build_ext, and the XDP program: an object of bytecode, shipped as data of bypass.xdp."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
     def run(self) -> None:
         super().run()
         if not FUZZ:
@@ -99,6 +103,7 @@ setup(
     ext_modules=cythonize(
         FUZZ_DOORS if FUZZ else [door for door in DOORS if not WANTED or door.name in WANTED],
         compiler_directives=DIRECTIVES,
+        nthreads=os.cpu_count() or 1,
     ),
     cffi_modules=[] if FUZZ else ["bypass/xdp/_bpf_build.py:ffibuilder"],
     cmdclass={"build_ext": BuildAll},

@@ -1,16 +1,18 @@
 """Fixtures of the emulated guest. `make test-vm` runs them; they need root, QEMU and a kernel in .cache/vm.
 
-A test names the network cards it wants by parametrizing `lab`; each machine boots once, since pytest orders
-tests by the parameter of a session's fixture.
+A test names the network cards it wants by parametrizing `lab`. Two processes may share the run (pytest-xdist):
+all tests of a machine are then one group, so that each machine boots once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +38,7 @@ DOCUMENTED = ("igb", "virtio")
 """Machines that hold the large site."""
 
 figures: list[str] = []
-"""Lines for the end of the run."""
+"""Lines for the end of the run, taken along by the next report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +53,44 @@ class Sites:
 
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    folder = tmp_path_factory.mktemp("sites")
-    small = folder / "small"
+    """Made by whichever process of the run comes first."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "sites"
+    with (shared / "sites.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            draft = shared / "sites.new"
+            draft.mkdir()
+            _make_sites(draft)
+            draft.rename(folder)
+    small, large = folder / "small", folder / "documentation"
+    return Sites(small, Path(f"{small}.img"), large, Path(f"{large}.img"))
+
+
+def _make_sites(folder: Path) -> None:
+    small, large = folder / "small", folder / "documentation"
     small.mkdir()
     (small / "index.html").write_bytes(b"hello, world\n" * 5)
     (small / "large.bin").write_bytes(os.urandom(1_000_000))
-    large = folder / "documentation"
     # Links out of the tree (shared JavaScript) become files of its own.
     shutil.copytree(DOCUMENTATION.resolve(), large, ignore_dangling_symlinks=True)
     for site in (small, large):
         command = [sys.executable, "-m", "bypass", "-q", "build", str(site), "-o", f"{site}.img"]
         subprocess.run(command, cwd=ROOT, check=True)
-    return Sites(small, Path(f"{small}.img"), large, Path(f"{large}.img"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def orderly_end() -> Iterator[None]:
+    """SIGTERM takes machines and namespaces down, as an interrupt from the keyboard does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +107,25 @@ def lab(request: pytest.FixtureRequest, sites: Sites) -> Iterator[GuestLab]:
         yield made
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "lab" in callspec.params:
+            item.add_marker(pytest.mark.xdist_group(callspec.params["lab"]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    report.user_properties += [("figure", line) for line in figures]
+    figures.clear()
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("emulated machines")
-    for line in figures:
-        terminalreporter.write_line(line)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, line in getattr(report, "user_properties", ()):
+                if name == "figure":
+                    terminalreporter.write_line(line)

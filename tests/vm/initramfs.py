@@ -7,6 +7,7 @@ taken from this machine; nothing is installed.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -39,6 +40,13 @@ _UNUSED = {
 def base_archive() -> Path:
     """The base, made if what it consists of has changed."""
     made = CACHE / f"base-{_base_digest()}.cpio"
+    with (CACHE / "base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may want it at once
+        _make_base(made)
+    return made
+
+
+def _make_base(made: Path) -> None:
     if not made.exists():
         for old in CACHE.glob("base-*.cpio"):
             old.unlink()
@@ -50,7 +58,6 @@ def base_archive() -> Path:
             _add_modules(archive)
             archive.close()
         draft.rename(made)
-    return made
 
 
 def project_archive(target: Path, files: dict[str, Path]) -> Path:
