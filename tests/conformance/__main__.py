@@ -1,4 +1,4 @@
-"""`python -m tests.conformance --write` writes docs/tcp-conformance.md; without it, says whether it is new."""
+"""`python -m tests.conformance --write` writes docs/tcp-conformance.md; else says whether it is new."""
 
 from __future__ import annotations
 

@@ -48,15 +48,19 @@ def _summary(rows: list[Row]) -> str:
     numbered = [row for row in rows if NUMBERED.match(row.key.level)]
     kept = sum(not row.refused for row in numbered)
     return (
-        f"{len(rows)} rules: {supported} supported, {len(rows) - supported} refused. Of the {len(numbered)} numbered "
-        f"requirements of RFC 9293 {kept} are supported.\n"
+        f"{len(rows)} rules: {supported} supported, {len(rows) - supported} refused. "
+        f"Of the {len(numbered)} numbered requirements of RFC 9293 {kept} are supported.\n"
         "Files without a folder are in `tests/engine`, the rest in `tests`.\n"
     )
 
 
 def _linux() -> str:
     scripts = [parse(path) for path in sorted((ROOT / "tests/scripts").glob("*.tcp"))]
-    lines = ["## Where Linux does otherwise\n", "| Script | What Linux does, and why we do not |", "|---|---|"]
+    lines = [
+        "## Where Linux does otherwise\n",
+        "| Script | What Linux does, and why we do not |",
+        "|---|---|",
+    ]
     lines += [f"| `scripts/{one.path.name}` | {one.linux} |" for one in scripts if one.linux]
     return "\n".join(lines)
 

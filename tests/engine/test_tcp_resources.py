@@ -26,6 +26,7 @@ def test_a_full_table_of_live_connections_drops_the_syn(make_host: MakeHost) -> 
     assert responses(late.fetch("/b1")) and responses(peers[0].fetch("/b1"))
 
 
+@pytest.mark.rfc("4987", "3.4", "MAY", "the oldest record is recycled when the table is full")
 def test_a_full_table_gives_up_the_oldest_waiting_record(make_host: MakeHost) -> None:
     host = make_host(connections=4, time_wait_ns=60 * SECOND)
     waiting = []
@@ -78,6 +79,7 @@ def test_peers_that_differ_in_one_octet_of_their_address_are_told_apart(make_hos
         assert responses(peer.get()[0].payload)[0].status == 200
 
 
+@pytest.mark.rfc("4987", "3.2", "MAY", "half-open connections are bounded and leave room for open ones")
 def test_half_open_records_are_bounded_to_half_the_table(make_host: MakeHost) -> None:
     host = make_host(connections=16)
     peers = [Peer(host, port=1 + i) for i in range(16)]

@@ -74,6 +74,11 @@ def engine_responses(host: Host) -> dict[str, bytes]:
     return found
 
 
+SYSCTLS = {"tcp_invalid_ratelimit": 0, "tcp_no_metrics_save": 1, "tcp_early_retrans": 0}
+"""In the server's namespace: scripts shall not depend on each other, nor race with a tail loss probe, which
+comes after two round trips, here microseconds."""
+
+
 class LinuxLab:
     """A pair whose server end has a listening socket of the kernel, served by a thread."""
 
@@ -91,7 +96,7 @@ class LinuxLab:
             self._must(["ethtool", "-K", end.ifname, *offloads], server)
         mac = self.pair.client.mac
         self._must(["ip", "neigh", "replace", OWNERLESS, "lladdr", mac, "dev", self.pair.server.ifname], True)
-        for name, value in (("tcp_invalid_ratelimit", 0), ("tcp_no_metrics_save", 1)):
+        for name, value in SYSCTLS.items():
             self._must(["sysctl", "-qw", f"net.ipv4.{name}={value}"], True)
         with self.pair.inside_server():
             self.listener = self._closing.enter_context(socket.create_server(("", PORT), backlog=64))
