@@ -121,9 +121,10 @@ cdef inline bint syn_is_repeated(const TcpConn *conn, const Segment *segment) no
 
 
 cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:
-    """The four cases of RFC 9293 table 6. The window is what we ever advertised."""
+    """The four cases of RFC 9293 table 6. The window is what we ever advertised. A RST may bear octets that
+    say why (3.5.3); they are no part of the stream, so a closed window does not keep it out (MUST-66)."""
     cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
-    cdef uint32_t length = segment_length(segment)
+    cdef uint32_t length = 0 if segment.tcp.flags & TCP_RST else segment_length(segment)
     cdef uint32_t seq = segment.tcp.seq
     if length == 0:         # its edge too: there stand the ACKs of a peer who has filled the window
         return seq - conn.rcv_nxt <= window

@@ -45,7 +45,7 @@ def test_a_rst_with_data_and_a_closed_window_is_taken(host: Host) -> None:
         window = peer.get()[-1].window
     peer.send("R", b"reason")
     host.settle()
-    assert host.engine.open_connections == 0 and host.count("resets_received") == 1
+    assert host.engine.open_connections == 0 and host.count("connections_reset") == 1
 
 
 @pytest.mark.rfc("9293", "SHLD-17")
