@@ -20,10 +20,8 @@ def play(make_host: MakeHost, responses: dict[str, bytes], steps: str) -> None:
 
 
 def test_a_step_is_read_whole() -> None:
-    made = parse(
-        Path("made.tcp"),
-        HEADER + "linux: why\n[ours] +0.2s..400ms > SA seq 0 ts T 5 sack 1-2 3-4 sackok x 3\n",
-    )
+    steps = "[ours] +0.2s..400ms > SA seq 0 ts T 5 sack 1-2 3-4 sackok x 3\n"
+    made = parse(Path("made.tcp"), f"{HEADER}linux: why\n{steps}")
     (step,) = made.steps
     assert (step.line, step.kind, step.only, step.flags) == (5, ">", "ours", "SA")
     assert step.fields == {"seq": ("0",), "ts": ("T", "5"), "sackok": (), "x": ("3",)}
@@ -50,7 +48,7 @@ def test_values_are_sums_and_products_of_numbers_and_names() -> None:
         (HEADER + "[linux] > R\n", 1, "`linux:`"),
         (HEADER + "linux: why\n> R\n", 1, "`linux:`"),
         (HEADER.replace("common", "ours-only"), 1, "a reason"),
-        (HEADER.replace("rule: 9293 |", "rule:"), 1, "RFC | section"),
+        (HEADER.replace("rule: 9293 |", "rule:") + "> R\n", 1, "RFC | section"),
         (HEADER.replace("title: t\n", "") + "> R\n", 1, "a title"),
         (HEADER, 1, "steps"),
     ],
@@ -89,8 +87,6 @@ def test_a_server_that_does_otherwise_is_found_out(
 
 
 def test_a_run_is_the_same_each_time(make_host: MakeHost, responses: dict[str, bytes]) -> None:
-    steps = (
-        OPEN + "< PA get /b10k\n> A len 1460 x 7\n> A len resp-7*1460\n+200ms..300ms > A len resp-7*1460\n"
-    )
+    steps = OPEN + "< PA get /b10k\n> A len 1460 x 7\n> A len resp-7*1460\n+200ms > A seq 1 len 1460\n"
     for _ in range(2):
         play(make_host, responses, steps)
