@@ -84,6 +84,8 @@ def collect(root: Path = ROOT) -> list[Row]:
         rows.setdefault(key, Row(key)).tests.append(where)
     for rfc, section, level, words, why in _lines(HERE / "refused.txt", 5):
         key = _key("refused.txt", [rfc, level] if NUMBERED.match(level) else [rfc, section, level, words])
+        if key.section != section:
+            raise RuleError(f"refused.txt: {level} is in section {key.section}, not {section}")
         if key in rows:
             raise RuleError(f"refused.txt: {key} is refused and proved by {rows[key].tests}")
         rows[key] = Row(key, refused=why)

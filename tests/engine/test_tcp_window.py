@@ -236,6 +236,7 @@ def test_a_window_that_shrank_below_what_is_lost_still_gets_it_again(host: Host)
     assert got.seq == 51 and got.size == 50
 
 
+@pytest.mark.rfc("9293", "3.8.6", "MUST", "one ACK may cover any number of octets")
 def test_requests_that_waited_are_answered_when_one_ack_covers_all_responses(host: Host) -> None:
     """More pipelined requests than a connection may have unacknowledged responses."""
     peer = Peer(host).connect()
