@@ -70,6 +70,7 @@ class Engine:
         request_buffers: int = 4096,
         flight_blocks: int = 4096,
         congestion: str = "cubic",
+        connections_per_source: int = 0,
         idle_timeout_ns: int = 60_000_000_000,
         header_timeout_ns: int = 10_000_000_000,
         time_wait_ns: int = 60_000_000_000,
