@@ -20,7 +20,6 @@ from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket
 from bypass.serve.plan import Plan
 from bypass.worker import Worker
 
-
 REFUSALS = {
     "dropped_blocked": "packets of blocked sources",
     "dropped_syn_rate": "connection requests beyond --syn-rate",

@@ -1,4 +1,4 @@
-"""SYN cookies (RFC 4987 3.6): under pressure a SYN leaves nothing behind, and its ACK opens the connection."""
+"""SYN cookies (RFC 4987 3.6): under pressure a SYN leaves nothing, and its ACK opens the connection."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def test_the_mss_comes_back_rounded_down(host: Host, mss: int | None, version: i
 @pytest.mark.parametrize("scale", [None, 0, 1, 7, 14, 200])
 @pytest.mark.parametrize("sack", [False, True])
 @pytest.mark.parametrize("ecn", [False, True])
-def test_with_timestamps_every_option_survives(
-    host: Host, scale: int | None, sack: bool, ecn: bool
-) -> None:
+def test_with_timestamps_every_option_survives(host: Host, scale: int | None, sack: bool, ecn: bool) -> None:
     peer = Peer(host, timestamps=True, sack=sack, scale=scale, window=2000)
     (got,) = peer.ask("SEC" if ecn else "S")
     assert (got.options.scale is not None) == (scale is not None)
