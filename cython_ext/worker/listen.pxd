@@ -10,7 +10,7 @@ from cython_ext.base.counters cimport (
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.conn cimport CONN_IPV6, CONN_NEWRENO, CONN_TIMESTAMPS, TCP_TIME_WAIT, TcpConn
+from cython_ext.tcp.conn cimport CONN_IPV6, CONN_NEWRENO, CONN_TIMESTAMPS, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn
 from cython_ext.tcp.cookie cimport COOKIE_LIFE_NS, cookie_draft, cookie_is_sound, cookie_open
 from cython_ext.tcp.reset cimport reset_emit
 from cython_ext.tcp.syn cimport syn_ack_emit, syn_open
@@ -144,6 +144,18 @@ cdef inline uint32_t take_cookie(
     begin_connection(worker, number)
     schedule(worker, number)
     return number
+
+
+cdef inline bint cookie_replaces(
+    const Worker *worker, const TcpConn *conn, const Segment *segment, uint64_t now_ns
+) noexcept nogil:
+    """An ACK to the cookie that answered the first SYN, while a record came of the repeated one."""
+    cdef uint32_t peer_mss
+    return (
+        conn.state == TCP_SYN_RCVD and segment.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_ACK
+        and segment.tcp.ack != conn.snd_nxt and cookies_are_out(worker, now_ns)
+        and cookie_is_sound(segment, worker.local.port, &worker.config.isn_key, now_ns, &peer_mss)
+    )
 
 
 cdef inline bint syn_reuses(const TcpConn *conn, const Segment *segment) noexcept nogil:

@@ -17,7 +17,7 @@ from cython_ext.tcp.table cimport table_find, wait_append, wait_unlink
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 from cython_ext.worker.admission cimport source_admit
 from cython_ext.worker.expire cimport schedule
-from cython_ext.worker.listen cimport answer_reset, listen, syn_reuses
+from cython_ext.worker.listen cimport answer_reset, cookie_replaces, listen, syn_reuses
 from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer, session_acked
 from cython_ext.worker.session cimport (
     session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
@@ -107,22 +107,33 @@ cdef inline void refuse_source(Worker *worker, uint32_t number, Spare *spare, ui
     connection_end(worker, number)
 
 
-cdef inline void take_segment(
+cdef inline uint32_t find_connection(
     Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
 ) noexcept nogil:
+    """The record that the segment goes on to, be it one that it opens; NIL when it has been dealt with."""
     cdef uint32_t number = table_find(&worker.table, segment)
-    cdef TcpConn *conn
-    cdef TcpEvents events
-    cdef uint32_t happened, last_seq
+    cdef uint32_t last_seq
     if number == NIL:
-        number = listen(worker, segment, spare, NULL, now_ns)
-        if number == NIL:
-            return
-    elif syn_reuses(&worker.table.conns[number], segment):
+        return listen(worker, segment, spare, NULL, now_ns)
+    if syn_reuses(&worker.table.conns[number], segment):
         count(&worker.counters, C_TIME_WAIT_REUSED)
         last_seq = worker.table.conns[number].snd_max
         connection_end(worker, number)
-        listen(worker, segment, spare, &last_seq, now_ns)
+        return listen(worker, segment, spare, &last_seq, now_ns)
+    if cookie_replaces(worker, &worker.table.conns[number], segment, now_ns):
+        connection_end(worker, number)
+        return listen(worker, segment, spare, NULL, now_ns)
+    return number
+
+
+cdef inline void take_segment(
+    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
+) noexcept nogil:
+    cdef uint32_t number = find_connection(worker, segment, spare, now_ns)
+    cdef TcpConn *conn
+    cdef TcpEvents events
+    cdef uint32_t happened
+    if number == NIL:
         return
     conn = &worker.table.conns[number]
     happened = tcp_input(

@@ -263,6 +263,22 @@ def test_a_syn_that_reuses_a_waiting_record_needs_no_cookie(make_host: MakeHost)
     assert responses(again.fetch("/b1"))
 
 
+def test_the_ack_of_a_cookie_counts_though_a_record_came_of_the_repeated_syn(host: Host) -> None:
+    """The SYN-ACK with the cookie was late: the client sent its SYN again, when there was room."""
+    peer = Peer(host)
+    peer.syn()
+    cookie = peer.irs
+    host.sleep(40_000, 100)
+    peer.send("S", seq=0)
+    (late,) = peer.get()
+    assert peer.irs != cookie and host.engine.open_connections == 1
+    peer.irs, peer.snd = cookie, 1
+    peer.send("A")
+    peer.expect()
+    assert responses(peer.fetch("/b10k")) and host.engine.open_connections == 1
+    assert host.count("cookies_accepted") == host.count("connections_opened") == 1
+
+
 def test_the_connection_begins_without_backoff_and_repeats_what_is_lost(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b64")
