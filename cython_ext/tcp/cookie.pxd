@@ -3,11 +3,12 @@
 The SYN-ACK's number is the one that RFC 6528 asks for, with the lower 24 bits of its clock replaced by a
 keyed hash of both ends, the peer's number and the clock's upper bits, plus the index of an MSS:
 
-    ISN = F(ends) + (period << 24) + (MAC(ends, peer's number, period) + MSS index) mod 2^24
+    ISN = F(ends) + (period << 24) + (MAC(ends, peer's number, period, options) + MSS index) mod 2^24
 
 A period is 2^24 ticks of 4 us, 67 s; the present and the last one are accepted. A guess is right
 with a chance of 2 * 8 in 2^32. Window scale, SACK and ECN travel in the low bits of our timestamp,
-which the peer echoes; without timestamps they are not offered, and only the MSS is kept.
+which the peer echoes; without timestamps they are not offered, and only the MSS is kept. They are part
+of what is hashed, so that nobody gets options that were not agreed.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -41,6 +42,7 @@ cdef enum:
     STAMP_SACK = 16
     STAMP_ECN = 32
     STAMP_MASK = 63
+    STAMP_PRESENT = 64              # in the hash alone: there are timestamps
 
 
 cdef inline uint32_t cookie_mss(uint32_t index) noexcept nogil:
@@ -62,7 +64,8 @@ cdef inline uint32_t cookie_mss_index(const TcpConn *conn, uint16_t peer_mss) no
 
 
 cdef inline uint32_t cookie_mac(
-    const TcpConn *conn, uint16_t port, uint32_t peer_number, uint64_t period, const SipKey *key
+    const TcpConn *conn, uint16_t port, uint32_t peer_number, uint64_t period, uint64_t options,
+    const SipKey *key,
 ) noexcept nogil:
     """24 bits; five words, so that it has nothing to do with isn_hash, which has three."""
     cdef uint64_t words[5]
@@ -70,7 +73,7 @@ cdef inline uint32_t cookie_mac(
     words[1] = load_u64(conn.peer_address + 8)
     words[2] = table_key_word(conn.peer_port, conn.local) | (<uint64_t>port << 32)
     words[3] = peer_number
-    words[4] = period
+    words[4] = period | options << 48
     return <uint32_t>siphash(key, words, 5, 2, 4) & COOKIE_NOISE
 
 
@@ -82,17 +85,21 @@ cdef inline void cookie_draft(
     cdef uint64_t period = isn_clock(now_ns) >> COOKIE_PERIOD_BITS
     cdef uint64_t secret
     cdef uint32_t noise, stamp, now
+    cdef uint32_t options = 0
     conn_start(conn, segment)
     secret = syn_start(conn, segment, local.port, key)
     syn_take_options(conn, segment)
-    noise = cookie_mac(conn, local.port, segment.tcp.seq, period, key)
+    if conn.flags & CONN_TIMESTAMPS:
+        options = stamp_options(conn)
+    else:
+        conn.flags &= ~<uint32_t>(CONN_WINDOW_SCALE | CONN_SACK | CONN_ECN)
+    noise = cookie_mac(conn, local.port, segment.tcp.seq, period, options, key)
     noise = (noise + cookie_mss_index(conn, segment.tcp.mss)) & COOKIE_NOISE
     syn_number(conn, <uint32_t>secret + (<uint32_t>period << COOKIE_PERIOD_BITS) + noise, segment.tcp.seq, window)
-    if not conn.flags & CONN_TIMESTAMPS:
-        conn.flags &= ~<uint32_t>(CONN_WINDOW_SCALE | CONN_SACK | CONN_ECN)
+    if options == 0:
         return
     now = timestamp_now(conn, now_ns)
-    stamp = (now & ~<uint32_t>STAMP_MASK) | stamp_options(conn)
+    stamp = (now & ~<uint32_t>STAMP_MASK) | (options & STAMP_MASK)
     if seq_lt(now, stamp):
         stamp -= STAMP_MASK + 1         # never ahead of what follows: the peer's PAWS (RFC 7323 5)
     conn.ts_offset += stamp - now
@@ -100,7 +107,8 @@ cdef inline void cookie_draft(
 
 cdef inline uint32_t stamp_options(const TcpConn *conn) noexcept nogil:
     return (
-        (conn.snd_scale if conn.flags & CONN_WINDOW_SCALE else <uint32_t>STAMP_SCALE)
+        <uint32_t>STAMP_PRESENT
+        | (conn.snd_scale if conn.flags & CONN_WINDOW_SCALE else <uint32_t>STAMP_SCALE)
         | (<uint32_t>STAMP_SACK if conn.flags & CONN_SACK else 0)
         | (<uint32_t>STAMP_ECN if conn.flags & CONN_ECN else 0)
     )
@@ -113,12 +121,15 @@ cdef inline bint cookie_is_sound(
     cdef TcpConn conn
     cdef uint32_t number, index
     cdef uint64_t period = isn_clock(now_ns) >> COOKIE_PERIOD_BITS
+    cdef uint64_t options = 0
     cdef int _i
+    if segment.tcp.has_timestamps:
+        options = STAMP_PRESENT | (segment.tcp.ts_echo & STAMP_MASK)
     conn_start(&conn, segment)
     number = segment.tcp.ack - 1 - <uint32_t>isn_hash(&conn, port, key)
     for _i in range(COOKIE_PERIODS):
         if number >> COOKIE_PERIOD_BITS == <uint32_t>(period & 0xff):
-            index = (number - cookie_mac(&conn, port, segment.tcp.seq - 1, period, key)) & COOKIE_NOISE
+            index = (number - cookie_mac(&conn, port, segment.tcp.seq - 1, period, options, key)) & COOKIE_NOISE
             mss[0] = cookie_mss(index & (COOKIE_MSS_VALUES - 1))
             return index < COOKIE_MSS_VALUES
         period -= 1

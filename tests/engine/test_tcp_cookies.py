@@ -205,6 +205,28 @@ def test_an_ack_that_differs_in_anything_gets_a_rst(host: Host, field: str) -> N
     assert host.count("cookies_bad") == len(bits) and host.count("cookies_accepted") == 0
 
 
+def test_nobody_gets_options_that_were_not_agreed(host: Host) -> None:
+    """They stand in the echo of our timestamp, where the peer could write what it likes."""
+    peer = Peer(host, timestamps=True, scale=2)
+    peer.syn()
+    for stamps in (*((peer.clock, peer.ts_recent ^ (1 << bit)) for bit in range(6)), None):
+        peer.send("A", seq=1, options=Options(timestamps=stamps))
+        (got,) = host.settle()
+        assert got.flags == "R"
+        peer.taken()
+    assert host.count("cookies_bad") == 7
+    peer.send("A", seq=1)
+    peer.expect()
+    assert host.count("cookies_accepted") == 1
+
+
+def test_timestamps_that_were_not_offered_open_nothing(host: Host) -> None:
+    peer = Peer(host)
+    peer.syn()
+    peer.send("A", options=Options(timestamps=(1, 2)))
+    peer.expect(seg("R"))
+
+
 def test_a_blind_guesser_gets_in_as_often_as_the_arithmetic_says(host: Host) -> None:
     """2 periods and 8 sizes of 2^32: of 20000 guesses with all but luck on their side, none."""
     Peer(host).syn()
