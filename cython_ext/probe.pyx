@@ -6,7 +6,7 @@ What a parser reads lies against a page that may not be touched, so that one oct
 
 from collections import namedtuple
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_NONE, PROT_READ, PROT_WRITE, mmap, mprotect, munmap
 
@@ -17,8 +17,10 @@ from cython_ext.base.siphash cimport SipKey, siphash as siphash_words
 from cython_ext.content cimport store as site
 from cython_ext.http cimport body as framing
 from cython_ext.http cimport date as dates
+from cython_ext.http cimport datetime as datetimes
 from cython_ext.http cimport field as fields
 from cython_ext.http cimport path as paths
+from cython_ext.http cimport byterange as ranges
 from cython_ext.http cimport request as requests
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.conn cimport TcpConn
@@ -65,6 +67,7 @@ _VERDICTS = {
 _METHODS = {
     <int>requests.METHOD_GET: "GET",
     <int>requests.METHOD_HEAD: "HEAD",
+    <int>requests.METHOD_OPTIONS: "OPTIONS",
     <int>requests.METHOD_OTHER: "OTHER",
     <int>requests.METHOD_UNKNOWN: "UNKNOWN",
 }
@@ -205,6 +208,27 @@ def date_make(uint32_t second):
     cdef dates.Date date
     dates.date_make(&date, second)
     return (<const char *>date.text)[:<int>dates.DATE_BYTES], date.sum_even, date.sum_odd
+
+
+def date_parse(const uint8_t[::1] data not None, int64_t now_s):
+    """Seconds, or None."""
+    cdef size_t octets = data.shape[0]
+    cdef int64_t second = datetimes.date_parse(
+        _input().place(&data[0] if octets else NULL, octets, False), <uint32_t>octets, now_s
+    )
+    return None if second == datetimes.DATE_INVALID else second
+
+
+def range_parse(const uint8_t[::1] data not None, uint64_t whole_bytes):
+    """(first, octets), "IGNORED" or "UNSATISFIABLE"."""
+    cdef size_t octets = data.shape[0]
+    cdef ranges.Extent extent
+    cdef ranges.RangeVerdict verdict = ranges.range_parse(
+        _input().place(&data[0] if octets else NULL, octets, False), <uint32_t>octets, whole_bytes, &extent
+    )
+    if verdict == ranges.RANGE_ONE:
+        return extent.first, extent.bytes
+    return "IGNORED" if verdict == ranges.RANGE_IGNORED else "UNSATISFIABLE"
 
 
 # ---- content ----

@@ -18,9 +18,10 @@ from typing import BinaryIO
 
 from bypass._engine import body_sums, folded_sum, image_hash
 from bypass.errors import SiteError
-from bypass.site.heads import ETAG_BYTES, etag
+from bypass.site.heads import etag
 from bypass.site.index import PathIndex, build_index, slots_for
 from bypass.site.layout import (
+    ETAG_BYTES,
     HEADER,
     RESPONSE,
     ErrorSlot,
@@ -208,9 +209,10 @@ def _write_body(image: memoryview, places: _Places, number: int, body: Body, tic
 def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
     for number, response in enumerate(plan.responses):
         head = bytearray(response.head.octets)
-        if response.etag_offset >= 0:
+        etag_offset = response.head.value_offset("ETag")
+        if etag_offset:
             tag = etag(digests[response.body]).encode("ascii")
-            head[response.etag_offset : response.etag_offset + ETAG_BYTES] = tag
+            head[etag_offset : etag_offset + ETAG_BYTES] = tag
         start = places.heads[number]
         image[start : start + len(head)] = head
         record = ResponseRecord(
@@ -223,6 +225,12 @@ def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: li
             date_offset=response.head.date_offset,
             status=response.status,
             flags=response.flags,
+            modified=response.modified,
+            line_bytes=response.head.line_bytes,
+            etag_offset=etag_offset,
+            modified_offset=response.head.value_offset("Last-Modified"),
+            meta_end=response.head.meta_end,
+            length_offset=response.head.length_offset,
         )
         record.pack_into(image, places.sections.responses_offset + number * RESPONSE.size)
 

@@ -26,8 +26,9 @@ h1{{margin:0;font-size:1.6rem}}h1 b{{color:#0a9396}}p{{margin:.5rem 0 0}}</style
 _TEXTS = {
     400: "The request could not be understood.",
     404: "There is nothing at this address.",
-    405: "Only GET and HEAD are answered here.",
+    405: "Only GET, HEAD and OPTIONS are answered here.",
     408: "The request did not arrive in time.",
+    412: "What is here is not what the request was made for.",
     413: "The request carries more content than is accepted here.",
     414: "The address is longer than is accepted here.",
     417: "The expectation in the request cannot be met.",
@@ -37,6 +38,8 @@ _TEXTS = {
     503: "The server is busy or about to stop. Please try again soon.",
     505: "This server speaks HTTP/1.1.",
 }
+
+_ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 
 # After these the rest of the stream cannot be trusted, or the server wants the connection back.
 CLOSING = frozenset({400, 408, 413, 414, 431, 500, 501, 503, 505})
@@ -55,10 +58,12 @@ class Page:
 def error_page(slot: ErrorSlot) -> Page:
     """The response for one error slot."""
     status = slot.status
+    if status == 204:
+        return Page(status, make_head(status, None, 0, [_ALLOW]), b"", closes=False)
     body = _render(f"<b>{status}</b> {REASONS[status]}", f"{status} {REASONS[status]}", _TEXTS[status])
     fields = [("Cache-Control", "no-store")]
     if status == 405:
-        fields.append(("Allow", "GET, HEAD"))  # RFC 9110 15.5.6
+        fields.append(_ALLOW)  # RFC 9110 15.5.6
     return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, status in CLOSING)
 
 

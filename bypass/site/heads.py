@@ -1,8 +1,10 @@
 """Response heads: status line and fields, ready to be copied behind a TCP header.
 
 A head ends after the last field line's CRLF. The engine fills in the date and appends the empty
-line, with `Connection: close` before it where the connection ends (RFC 9112 9.6). No Last-Modified:
-a validator made of the content survives a rebuild of the same site, a file's time does not.
+line, with `Connection: close` before it where the connection ends (RFC 9112 9.6).
+
+The order of fields serves the engine, which makes 304 and 206 from the head of the 200: first what a
+304 repeats (RFC 9110 15.4.5), last the content's length.
 """
 
 from __future__ import annotations
@@ -10,17 +12,20 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email.utils import formatdate
 from urllib.parse import quote_from_bytes
 
-from bypass.site.layout import DATE_BYTES
+from bypass.site.layout import DATE_BYTES, ETAG_BYTES
 
 REASONS = {
     200: "OK",
+    204: "No Content",
     301: "Moved Permanently",
     400: "Bad Request",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    412: "Precondition Failed",
     413: "Content Too Large",
     414: "URI Too Long",
     417: "Expectation Failed",
@@ -31,27 +36,58 @@ REASONS = {
     505: "HTTP Version Not Supported",
 }
 
-ETAG_BYTES = 24  # two quotes around 22 characters
+MOST_HEAD_BYTES = 32768
+"""Longest head: offsets within it have 16 bits, and the engine has so much room to change one."""
 ETAG_PLACEHOLDER = '"' + "-" * (ETAG_BYTES - 2) + '"'
 _PATH_SAFE = "/:@!$&'()*+,;=~"  # pchar and "/", RFC 3986 3.3
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """date_offset: where the 29 zero octets of the Date value are."""
+    """Offsets within the octets: date_offset of the 29 zero octets of the Date value, meta_end behind
+    the fields that a 304 repeats, length_offset of the Content-Length line, 0 without one."""
 
     octets: bytes
     date_offset: int
+    meta_end: int
+    length_offset: int
+
+    def value_offset(self, name: str) -> int:
+        """Where the value of the field `name` begins, 0 without such a field."""
+        found = self.octets.find(f"\r\n{name}: ".encode("ascii"))
+        return 0 if found < 0 else found + len(name) + 4
+
+    @property
+    def line_bytes(self) -> int:
+        """The status line with its CRLF."""
+        return self.octets.index(b"\r\n") + 2
 
 
 def make_head(
-    status: int, content_type: str, content_length: int, fields: Iterable[tuple[str, str]] = ()
+    status: int,
+    content_type: str | None,
+    content_length: int,
+    fields: Iterable[tuple[str, str]] = (),
+    meta: Iterable[tuple[str, str]] = (),
 ) -> Head:
-    """The head of one response; `fields` follow the ones that every response has, in their order."""
+    """The head of one response. meta: fields that a 304 for it repeats. content_type None: no content at
+    all (RFC 9110 8.6: then no length either)."""
     before = f"HTTP/1.1 {status} {REASONS[status]}\r\nServer: bypass\r\nDate: ".encode("ascii")
-    after = f"\r\nContent-Type: {content_type}\r\nContent-Length: {content_length}\r\n"
-    after += "".join(f"{name}: {value}\r\n" for name, value in fields)
-    return Head(before + bytes(DATE_BYTES) + after.encode("ascii"), date_offset=len(before))
+    repeated = before + bytes(DATE_BYTES) + b"\r\n" + _lines(meta)
+    if content_type is None:
+        return Head(repeated + _lines(fields), len(before), len(repeated), 0)
+    described = repeated + _lines([("Content-Type", content_type), *fields])
+    octets = described + f"Content-Length: {content_length}\r\n".encode("ascii")
+    return Head(octets, len(before), len(repeated), len(described))
+
+
+def _lines(fields: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii")
+
+
+def http_date(second: int) -> str:
+    """IMF-fixdate (RFC 9110 5.6.7) of seconds since 1970."""
+    return formatdate(second, usegmt=True)
 
 
 def etag(digest: bytes) -> str:

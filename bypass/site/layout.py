@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAGIC = b"BYPASSIM"
-VERSION = 1
+VERSION = 2
 ALIGN = 64
 SUM_STEP = 64
 DATE_BYTES = 29
+ETAG_BYTES = 24
 EMPTY_SLOT = 0xFFFFFFFF
 ERROR_SLOTS = 24
 RESPONSE_CLOSE = 1
@@ -24,8 +25,8 @@ SLOT = struct.Struct("<IIII")
 """tag, response, path_offset, path_bytes."""
 SLOT_FIELDS = ("tag", "response", "path_offset", "path_bytes")
 
-RESPONSE = struct.Struct("<QQQQIHHHH20x")
-"""head_offset, body_offset, body_bytes, sums_first, head_bytes, head_sum, date_offset, status, flags."""
+RESPONSE = struct.Struct("<QQQQIHHHHIHHHHH6x")
+"""As RESPONSE_FIELDS names them."""
 RESPONSE_FIELDS = (
     "head_offset",
     "body_offset",
@@ -36,6 +37,12 @@ RESPONSE_FIELDS = (
     "date_offset",
     "status",
     "flags",
+    "modified",
+    "line_bytes",
+    "etag_offset",
+    "modified_offset",
+    "meta_end",
+    "length_offset",
 )
 
 HEADER = struct.Struct(f"<8sII14QII24x{ERROR_SLOTS}I")
@@ -78,6 +85,8 @@ class ErrorSlot(IntEnum):
     ERROR_501 = 9
     ERROR_503 = 10
     ERROR_505 = 11
+    ERROR_412 = 12
+    ERROR_204 = 13
 
     @property
     def status(self) -> int:
@@ -204,18 +213,12 @@ class ResponseRecord:
     date_offset: int
     status: int
     flags: int
+    modified: int = 0
+    line_bytes: int = 0
+    etag_offset: int = 0
+    modified_offset: int = 0
+    meta_end: int = 0
+    length_offset: int = 0
 
     def pack_into(self, buffer: memoryview, offset: int) -> None:
-        RESPONSE.pack_into(
-            buffer,
-            offset,
-            self.head_offset,
-            self.body_offset,
-            self.body_bytes,
-            self.sums_first,
-            self.head_bytes,
-            self.head_sum,
-            self.date_offset,
-            self.status,
-            self.flags,
-        )
+        RESPONSE.pack_into(buffer, offset, *(getattr(self, name) for name in RESPONSE_FIELDS))

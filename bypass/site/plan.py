@@ -1,16 +1,17 @@
 """Turns the files of a site into bodies, responses and paths: everything but the octets.
 
-Equal files share one body, and one response where their content types are equal too. Only files of
+Equal files share one body, and one response where their content types and times are equal too. Only files of
 equal size can be equal, so only those are read here; the rest are read once, when they are written.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from bypass.site.errorpages import Page, error_page, redirect_page
-from bypass.site.heads import ETAG_PLACEHOLDER, Head, make_head
+from bypass.site.heads import ETAG_PLACEHOLDER, Head, http_date, make_head
 from bypass.site.layout import RESPONSE_CLOSE, ErrorSlot
 from bypass.site.mime import content_type
 from bypass.site.scan import Asset, Scan
@@ -31,13 +32,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """body: its number in the plan. etag_offset: of the ETag value within the head, -1 without one."""
+    """body: its number in the plan. modified: Last-Modified, seconds since 1970, 0 without one."""
 
     status: int
     flags: int
     head: Head
     body: int
-    etag_offset: int = -1
+    modified: int = 0
 
 
 @dataclass(slots=True)
@@ -70,12 +71,13 @@ def make_plan(scan: Scan, tick: Tick) -> Plan:
     for slot in ErrorSlot:
         _add_page(plan, error_page(slot))
     paths: dict[bytes, int] = {}
-    by_type: dict[tuple[int, str], int] = {}
+    by_type: dict[tuple[int, str, int], int] = {}
     for asset, body in zip(scan.assets, _share_bodies(plan, scan.assets, tick), strict=True):
         media_type = content_type(asset.url)
-        number = by_type.get((body, media_type))
+        key = body, media_type, _modified(asset)
+        number = by_type.get(key)
         if number is None:
-            number = by_type[body, media_type] = _add_file(plan, body, media_type)
+            number = by_type[key] = _add_file(plan, *key)
         paths[asset.url] = number
     _add_folders(plan, paths)
     plan.paths = sorted(paths.items())
@@ -89,9 +91,18 @@ def _add_page(plan: Plan, page: Page) -> int:
     return len(plan.responses) - 1
 
 
-def _add_file(plan: Plan, body: int, media_type: str) -> int:
-    head = make_head(200, media_type, plan.bodies[body].size, [("ETag", ETAG_PLACEHOLDER)])
-    plan.responses.append(Response(200, 0, head, body, head.octets.rindex(ETAG_PLACEHOLDER.encode())))
+def _modified(asset: Asset) -> int:
+    """The file's time in seconds, 0 for one that cannot be said or lies ahead (RFC 9110 8.8.2.1)."""
+    second = asset.mtime_ns // 10**9
+    return second if 0 < second <= min(time.time(), 2**32 - 1) else 0
+
+
+def _add_file(plan: Plan, body: int, media_type: str, modified: int) -> int:
+    meta = [("ETag", ETAG_PLACEHOLDER)]
+    if modified:
+        meta.append(("Last-Modified", http_date(modified)))
+    head = make_head(200, media_type, plan.bodies[body].size, [("Accept-Ranges", "bytes")], meta)
+    plan.responses.append(Response(200, 0, head, body, modified))
     return len(plan.responses) - 1
 
 

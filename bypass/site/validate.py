@@ -13,10 +13,12 @@ from operator import add
 
 from bypass._engine import folded_sum, image_hash
 from bypass.errors import SiteError
+from bypass.site.heads import MOST_HEAD_BYTES, http_date
 from bypass.site.layout import (
     ALIGN,
     DATE_BYTES,
     EMPTY_SLOT,
+    ETAG_BYTES,
     HEADER,
     HEADER_FIELDS,
     MAGIC,
@@ -27,6 +29,7 @@ from bypass.site.layout import (
     VERSION,
     ErrorSlot,
     Header,
+    ResponseRecord,
     header_from,
 )
 
@@ -89,7 +92,8 @@ def _check_responses(image: memoryview, header: Header) -> list[int]:
     heads_end, sums_end, bodies_end = lie.heads_offset, 0, lie.bodies_offset
     with image[lie.responses_offset : lie.responses_offset + lie.responses_count * RESPONSE.size] as records:
         for number, record in enumerate(RESPONSE.iter_unpack(records)):
-            head, body, body_bytes, sums_first, head_bytes, head_sum, date, status, flags = record
+            response = ResponseRecord(*record)
+            head, body, body_bytes, sums_first, head_bytes, _, date, status, flags, *_ = record
             _require(
                 lie.heads_offset <= head
                 and head + head_bytes <= lie.heads_offset + lie.heads_bytes
@@ -102,7 +106,7 @@ def _check_responses(image: memoryview, header: Header) -> list[int]:
                 and 200 <= status <= 599,
                 f"response {number} leads out of its sections",
             )
-            _check_head(image[head : head + head_bytes], date, status, head_sum, number)
+            _check_head(bytes(image[head : head + head_bytes]), response, number)
             statuses.append(status)
             heads_end = max(heads_end, head + head_bytes)
             sums_end = max(sums_end, sums_first + body_bytes // SUM_STEP + 1)
@@ -115,16 +119,46 @@ def _check_responses(image: memoryview, header: Header) -> list[int]:
     return statuses
 
 
-def _check_head(head: memoryview, date_offset: int, status: int, head_sum: int, number: int) -> None:
-    text = bytes(head)
+def _check_head(text: bytes, response: ResponseRecord, number: int) -> None:
+    date = response.date_offset
     _require(
-        text.startswith(b"HTTP/1.1 %d " % status)
+        text.startswith(b"HTTP/1.1 %d " % response.status)
         and text.endswith(b"\r\n")
-        and text[date_offset : date_offset + DATE_BYTES] == _NO_DATE
-        and text[date_offset - 6 : date_offset] == b"Date: "
-        and folded_sum(text) == head_sum,
+        and text[date : date + DATE_BYTES] == _NO_DATE
+        and text[date - 6 : date] == b"Date: "
+        and folded_sum(text) == response.head_sum
+        and len(text) <= MOST_HEAD_BYTES
+        and _is_divided(text, response),
         f"the head of response {number} is malformed",
     )
+
+
+def _is_divided(text: bytes, response: ResponseRecord) -> bool:
+    """Whether the offsets out of which the engine makes 304 and 206 are those of the fields named."""
+    length = response.length_offset
+    tag, modified = response.etag_offset, response.modified_offset
+    date_end = response.date_offset + DATE_BYTES + 2
+    return (
+        text[: response.line_bytes].count(b"\r\n") == 1
+        and text[response.line_bytes - 2 : response.line_bytes] == b"\r\n"
+        and response.line_bytes < response.date_offset
+        and date_end <= response.meta_end <= (length or len(text))
+        and text[response.meta_end - 2 : response.meta_end] == b"\r\n"
+        and (length == 0 or text[length:] == b"Content-Length: %d\r\n" % response.body_bytes)
+        and (tag == 0 or _is_tag(text[tag - 8 : tag + ETAG_BYTES + 2], tag < response.meta_end))
+        and (modified == 0) == (response.modified == 0)
+        and (
+            modified == 0
+            or text[modified - 17 : modified + DATE_BYTES + 2]
+            == f"\r\nLast-Modified: {http_date(response.modified)}\r\n".encode("ascii")
+        )
+        and (response.status != 200 or (tag > 0 and length > 0))
+    )
+
+
+def _is_tag(line: bytes, repeated: bool) -> bool:
+    """A whole ETag line, CRLF before and behind."""
+    return repeated and line[:9] == b'\r\nETag: "' and line.endswith(b'"\r\n') and line.count(b'"') == 2
 
 
 def _check_slots(image: memoryview, header: Header, statuses: list[int]) -> None:

@@ -12,10 +12,11 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC "BYPASSIM"
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 #define IMAGE_ALIGN 64
 #define IMAGE_SUM_STEP 64          /* body octets between two prefix sums */
 #define IMAGE_DATE_BYTES 29        /* IMF-fixdate, RFC 9110 5.6.7 */
+#define IMAGE_ETAG_BYTES 24         /* two quotes around 22 characters */
 #define IMAGE_EMPTY_SLOT 0xffffffffu
 #define IMAGE_ERROR_SLOTS 24
 
@@ -38,7 +39,13 @@ struct image_response {
     uint16_t date_offset;          /* of the Date value within the head */
     uint16_t status;
     uint16_t flags;                /* IMAGE_RESPONSE_* */
-    uint32_t reserved[5];
+    uint32_t modified;             /* Last-Modified, seconds since 1970; 0: there is none */
+    uint16_t line_bytes;           /* status line with its CRLF */
+    uint16_t etag_offset;          /* of the ETag value within the head, IMAGE_ETAG_BYTES; 0: there is none */
+    uint16_t modified_offset;      /* of the Last-Modified value, IMAGE_DATE_BYTES; 0: there is none */
+    uint16_t meta_end;             /* fields from line_bytes to here are repeated by a 304 */
+    uint16_t length_offset;        /* of the line "Content-Length: ...", the head's last; 0: there is none */
+    uint16_t reserved[3];
 };
 
 #define IMAGE_RESPONSE_CLOSE 1     /* the connection closes after this response */
@@ -81,7 +88,9 @@ enum image_error {
     IMAGE_ERROR_501 = 9,
     IMAGE_ERROR_503 = 10,
     IMAGE_ERROR_505 = 11,
-    IMAGE_ERROR_COUNT = 12
+    IMAGE_ERROR_412 = 12,
+    IMAGE_ERROR_204 = 13,          /* no error: what OPTIONS is answered */
+    IMAGE_ERROR_COUNT = 14
 };
 
 _Static_assert(sizeof(struct image_slot) == 16, "image_slot");

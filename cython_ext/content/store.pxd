@@ -15,6 +15,8 @@ cdef extern from "abi/image.h" nogil:
     enum:
         IMAGE_SUM_STEP
         IMAGE_EMPTY_SLOT
+        IMAGE_DATE_BYTES
+        IMAGE_ETAG_BYTES
         IMAGE_RESPONSE_CLOSE
         IMAGE_ERROR_400
         IMAGE_ERROR_404
@@ -28,6 +30,8 @@ cdef extern from "abi/image.h" nogil:
         IMAGE_ERROR_501
         IMAGE_ERROR_503
         IMAGE_ERROR_505
+        IMAGE_ERROR_412
+        IMAGE_ERROR_204
         IMAGE_ERROR_SLOTS
         IMAGE_VERSION
     struct image_slot:
@@ -45,6 +49,12 @@ cdef extern from "abi/image.h" nogil:
         uint16_t date_offset
         uint16_t status
         uint16_t flags
+        uint32_t modified
+        uint16_t line_bytes
+        uint16_t etag_offset
+        uint16_t modified_offset
+        uint16_t meta_end
+        uint16_t length_offset
     struct image_header:
         uint64_t image_bytes
         uint32_t version

@@ -19,6 +19,12 @@ cdef enum FieldName:
     FIELD_CONTENT_LENGTH
     FIELD_TRANSFER_ENCODING
     FIELD_EXPECT
+    FIELD_IF_MATCH
+    FIELD_IF_NONE_MATCH
+    FIELD_IF_MODIFIED_SINCE
+    FIELD_IF_UNMODIFIED_SINCE
+    FIELD_IF_RANGE
+    FIELD_RANGE
 
 
 cdef inline bint is_token_octet(uint8_t octet) noexcept nogil:
@@ -68,6 +74,23 @@ cdef inline FieldName field_name(const uint8_t *name, uint32_t octets) noexcept 
         return FIELD_TRANSFER_ENCODING
     if octets == 6 and same_lower(name, octets, b"expect", 6):
         return FIELD_EXPECT
+    if octets == 5 and same_lower(name, octets, b"range", 5):
+        return FIELD_RANGE
+    return condition_name(name, octets) if octets >= 8 and (name[0] | 32) == 105 else FIELD_OTHER
+
+
+cdef inline FieldName condition_name(const uint8_t *name, uint32_t octets) noexcept nogil:
+    """The fields that begin with If- (RFC 9110 13.1)."""
+    if octets == 8 and same_lower(name, octets, b"if-match", 8):
+        return FIELD_IF_MATCH
+    if octets == 8 and same_lower(name, octets, b"if-range", 8):
+        return FIELD_IF_RANGE
+    if octets == 13 and same_lower(name, octets, b"if-none-match", 13):
+        return FIELD_IF_NONE_MATCH
+    if octets == 17 and same_lower(name, octets, b"if-modified-since", 17):
+        return FIELD_IF_MODIFIED_SINCE
+    if octets == 19 and same_lower(name, octets, b"if-unmodified-since", 19):
+        return FIELD_IF_UNMODIFIED_SINCE
     return FIELD_OTHER
 
 

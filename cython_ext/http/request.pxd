@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr
 
 from cython_ext.http.field cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_TRANSFER_ENCODING,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_IF_MATCH, FIELD_TRANSFER_ENCODING,
     coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet, is_value_octet,
     list_has_token, parse_length, same_word,
 )
@@ -30,12 +30,15 @@ cdef enum RequestVerdict:
 cdef enum Method:
     METHOD_GET
     METHOD_HEAD
+    METHOD_OPTIONS
     METHOD_OTHER                    # known, not for static content: 405
     METHOD_UNKNOWN                  # 501
 
 cdef struct Request:
     const uint8_t *target
     uint32_t target_bytes
+    const uint8_t *fields           # the field lines
+    uint32_t fields_bytes
     uint32_t head_bytes             # from the start to behind the empty line that ends the head
     uint16_t status                 # of the error response, with REQUEST_BAD
     uint8_t method                  # with REQUEST_BAD: as far as it was read
@@ -45,6 +48,7 @@ cdef struct Request:
     bint chunked
     bint expects_continue
     bint expects_other              # 417
+    bint conditional                # a field of http/conditional is there
     uint32_t content_length
 
 cdef struct HeadSeen:
@@ -76,12 +80,14 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
     request.chunked = False
     request.expects_continue = False
     request.expects_other = False
+    request.conditional = False
     request.content_length = 0
     if octets == 1 and data[0] == 13:
         return REQUEST_NEED_MORE
     verdict = parse_request_line(data, octets, &i, request)
     if verdict != REQUEST_DONE:
         return verdict
+    request.fields = data + i
     seen.fields = 0
     seen.hosts = 0
     seen.lengths = 0
@@ -99,6 +105,7 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
         return too_long_or_more(octets, request)
     if data[i + 1] != 10:
         return request_bad(request, 400)
+    request.fields_bytes = <uint32_t>(data + i - request.fields)
     request.head_bytes = skipped + i + 2
     return judge_framing(request, &seen)
 
@@ -178,9 +185,11 @@ cdef inline uint8_t method_of(const uint8_t *name, uint32_t octets) noexcept nog
         return METHOD_GET
     if same_word(name, octets, b"HEAD", 4):
         return METHOD_HEAD
+    if same_word(name, octets, b"OPTIONS", 7):
+        return METHOD_OPTIONS
     if (
         same_word(name, octets, b"POST", 4) or same_word(name, octets, b"PUT", 3)
-        or same_word(name, octets, b"DELETE", 6) or same_word(name, octets, b"OPTIONS", 7)
+        or same_word(name, octets, b"DELETE", 6)
         or same_word(name, octets, b"PATCH", 5) or same_word(name, octets, b"TRACE", 5)
         or same_word(name, octets, b"CONNECT", 7)
     ):
@@ -247,6 +256,8 @@ cdef inline RequestVerdict take_field(
             request.expects_continue = True
         else:
             request.expects_other = True
+    elif which >= FIELD_IF_MATCH:
+        request.conditional = True
     return REQUEST_DONE
 
 

@@ -15,11 +15,16 @@ from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release,
 from cython_ext.content.store cimport IMAGE_RESPONSE_CLOSE, Store, image_response, store_open
 from cython_ext.http.body cimport Body
 from cython_ext.http.date cimport Date, date_make
+from cython_ext.http.byterange cimport Extent
+from cython_ext.worker.variant cimport (
+    DATE_END_BYTES, LINE_206_BYTES, LINE_304_BYTES, LINE_416_BYTES, PARTIAL_BYTES, UNSATISFIABLE_BYTES,
+)
 
 cdef enum:
     REQUEST_BUFFER_BYTES = 16384    # also the receive window; holds the largest head accepted
     INLINE_SLOTS = 2
     BLOCK_SLOTS = 64                # most responses a connection may have unacknowledged
+    LEAD_BYTES_MOST = 33024         # the longest head in an image (32768), and what a variant adds
     TAIL_PLAIN_BYTES = 2            # CRLF
     TAIL_CLOSE_BYTES = 21           # Connection: close, CRLF CRLF
     TAIL_KEEP_BYTES = 26            # Connection: keep-alive, CRLF CRLF
@@ -28,6 +33,10 @@ cdef enum SlotFlag:
     SLOT_HEAD_ONLY = 1              # answer to HEAD: no body
     SLOT_CLOSE = 2
     SLOT_KEEP_ALIVE = 4             # said aloud, for HTTP/1.0
+    SLOT_PARTIAL = 8                # 206: an extent of the content, kept beside the slot in its block
+    SLOT_NOT_MODIFIED = 16          # 304
+    SLOT_UNSATISFIABLE = 32         # 416
+    SLOT_VARIANT = 56               # any of these: made of the 200 by worker/variant
 
 cdef enum SessionFlag:
     SESSION_CLOSING = 1             # no further request is answered; octets are discarded
@@ -58,6 +67,8 @@ cdef struct Service:
     Pool blocks
     uint8_t *buffer_memory          # REQUEST_BUFFER_BYTES each
     Slot *block_memory              # BLOCK_SLOTS each
+    Extent *extents                 # beside each slot of a block, for SLOT_PARTIAL
+    uint8_t *lead                   # room for the head of a variant
     uint8_t *scratch                # for paths that must be rewritten
     Counters *counters
     bint draining                   # every further response closes its connection
@@ -77,8 +88,12 @@ cdef inline int service_init(
     service_open_image(service, image, counters)
     service.buffer_memory = <uint8_t *>calloc(buffers, REQUEST_BUFFER_BYTES)
     service.block_memory = <Slot *>calloc(<size_t>blocks * BLOCK_SLOTS, sizeof(Slot))
+    service.extents = <Extent *>calloc(<size_t>blocks * BLOCK_SLOTS, sizeof(Extent))
+    service.lead = <uint8_t *>calloc(1, LEAD_BYTES_MOST)
     service.scratch = <uint8_t *>calloc(1, REQUEST_BUFFER_BYTES)
     if service.buffer_memory == NULL or service.block_memory == NULL or service.scratch == NULL:
+        return -1
+    if service.extents == NULL or service.lead == NULL:
         return -1
     return pool_init(&service.buffers, buffers) | pool_init(&service.blocks, blocks)
 
@@ -86,6 +101,8 @@ cdef inline int service_init(
 cdef inline void service_release(Service *service) noexcept nogil:
     free(service.buffer_memory)
     free(service.block_memory)
+    free(service.extents)
+    free(service.lead)
     free(service.scratch)
     pool_release(&service.buffers)
     pool_release(&service.blocks)
@@ -128,11 +145,14 @@ cdef inline Slot *session_slot(Service *service, Session *session, uint32_t i) n
 
 cdef inline bint queue_has_room(Service *service, Session *session) noexcept nogil:
     """Makes room for one more response where it can."""
-    cdef uint32_t block, i
     if session.slot_count < (INLINE_SLOTS if session.block == NIL else BLOCK_SLOTS):
         return True
-    if session.block != NIL:
-        return False
+    return session.block == NIL and queue_take_block(service, session)
+
+
+cdef inline bint queue_take_block(Service *service, Session *session) noexcept nogil:
+    """Moves the queue, inline so far, into a block. False without one."""
+    cdef uint32_t block, i
     block = pool_take(&service.blocks)
     if block == NIL:
         count(service.counters, C_NO_QUEUE_BLOCK)
@@ -151,9 +171,53 @@ cdef inline uint32_t tail_bytes(uint32_t flags) noexcept nogil:
     return TAIL_KEEP_BYTES if flags & SLOT_KEEP_ALIVE else TAIL_PLAIN_BYTES
 
 
+cdef inline const Extent *slot_extent(const Service *service, const Slot *slot) noexcept nogil:
+    """Of a slot with SLOT_PARTIAL: it lies in a block."""
+    return &service.extents[slot - service.block_memory]
+
+
+cdef inline uint16_t slot_status(const Service *service, const Slot *slot) noexcept nogil:
+    if slot.flags & SLOT_NOT_MODIFIED:
+        return 304
+    if slot.flags & SLOT_UNSATISFIABLE:
+        return 416
+    return 206 if slot.flags & SLOT_PARTIAL else service.store.responses[slot.response].status
+
+
+cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    """Octets that variant_head writes, without writing them."""
+    cdef const image_response *response = &service.store.responses[slot.response]
+    cdef const Extent *extent
+    if slot.flags & SLOT_NOT_MODIFIED:
+        return LINE_304_BYTES + response.meta_end - response.line_bytes
+    if slot.flags & SLOT_UNSATISFIABLE:
+        return LINE_416_BYTES + DATE_END_BYTES + response.date_offset - response.line_bytes + (
+            UNSATISFIABLE_BYTES + decimal_digits(response.body_bytes)
+        )
+    extent = slot_extent(service, slot)
+    return LINE_206_BYTES + response.length_offset - response.line_bytes + (
+        PARTIAL_BYTES + decimal_digits(extent.bytes) + decimal_digits(extent.first)
+        + decimal_digits(extent.first + extent.bytes - 1) + decimal_digits(response.body_bytes)
+    )
+
+
+cdef inline uint64_t variant_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    return slot_extent(service, slot).bytes if slot.flags & SLOT_PARTIAL else 0
+
+
+cdef inline uint32_t decimal_digits(uint64_t number) noexcept nogil:
+    cdef uint32_t digits = 1
+    while number >= 10:
+        number //= 10
+        digits += 1
+    return digits
+
+
 cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets of the whole response as this connection sends it."""
     cdef const image_response *response = &service.store.responses[slot.response]
+    if slot.flags & SLOT_VARIANT:
+        return variant_head_bytes(service, slot) + tail_bytes(slot.flags) + variant_body_bytes(service, slot)
     return (
         response.head_bytes + tail_bytes(slot.flags)
         + (0 if slot.flags & SLOT_HEAD_ONLY else response.body_bytes)
@@ -178,7 +242,7 @@ cdef inline Slot *stage_response(
 
 cdef inline uint64_t begin_response(Service *service, Slot *slot) noexcept nogil:
     """The response may be sent from now on; returns its octets."""
-    cdef uint16_t status = service.store.responses[slot.response].status
+    cdef uint16_t status = slot_status(service, slot)
     slot.second = service.date.second
     if status < 300:
         count(service.counters, C_RESPONSES_2XX)

@@ -9,14 +9,19 @@ from libc.string cimport memcpy, memmove
 from cython_ext.base.counters cimport C_NO_REQUEST_BUFFER, C_REQUESTS, count
 from cython_ext.base.pool cimport NIL, pool_take
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, body_begin, body_skip
+from cython_ext.http.conditional cimport (
+    OUTCOME_FAILED, OUTCOME_NOT_MODIFIED, OUTCOME_PARTIAL, OUTCOME_UNSATISFIABLE, Outcome, judge_conditions,
+)
+from cython_ext.http.byterange cimport Extent
 from cython_ext.http.request cimport (
     HEAD_BYTES_MOST, METHOD_HEAD, REQUEST_BAD, REQUEST_NEED_MORE, Request, RequestVerdict, empty_lines,
     head_scan, request_parse,
 )
 from cython_ext.http.select cimport error_response, http_select
 from cython_ext.worker.queue cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, Service, Session,
-    Slot, begin_response, drop_buffer, queue_has_room, session_slot, stage_response,
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED,
+    SLOT_PARTIAL, SLOT_UNSATISFIABLE, Service, Session, Slot, begin_response, drop_buffer, queue_has_room,
+    queue_take_block, session_slot, stage_response,
 )
 
 
@@ -45,6 +50,32 @@ cdef inline uint64_t refuse_request(
     )
 
 
+cdef inline Slot *stage_answer(
+    Service *service, Session *session, const Request *request, uint32_t response, uint32_t flags
+) noexcept nogil:
+    """The response selected, or what its preconditions and range make of it (RFC 9110 13.2.1: of a 200
+    only). Without a block for its extent a range is answered by the whole, which is allowed (14.2)."""
+    cdef Extent extent
+    cdef Outcome outcome
+    cdef Slot *slot
+    if not request.conditional or service.store.responses[response].status != 200:
+        return stage_response(service, session, response, flags)
+    outcome = judge_conditions(
+        &service.store, &service.store.responses[response], request, service.date.second, &extent
+    )
+    if outcome == OUTCOME_FAILED:
+        return stage_response(service, session, error_response(&service.store, 412), flags)
+    if outcome == OUTCOME_NOT_MODIFIED:
+        flags |= SLOT_NOT_MODIFIED
+    elif outcome == OUTCOME_UNSATISFIABLE:
+        flags |= SLOT_UNSATISFIABLE
+    elif outcome == OUTCOME_PARTIAL and (session.block != NIL or queue_take_block(service, session)):
+        slot = stage_response(service, session, response, flags | SLOT_PARTIAL)
+        service.extents[slot - service.block_memory] = extent
+        return slot
+    return stage_response(service, session, response, flags)
+
+
 cdef inline uint64_t answer_request(Service *service, Session *session, const Request *request) noexcept nogil:
     """One request with a well-formed head."""
     cdef Slot *slot
@@ -57,7 +88,7 @@ cdef inline uint64_t answer_request(Service *service, Session *session, const Re
         flags |= SLOT_KEEP_ALIVE
     if request.expects_continue and has_body and request.minor:
         flags |= SLOT_CLOSE             # we never ask for the body: RFC 9110 10.1.1
-    slot = stage_response(service, session, http_select(&service.store, request, service.scratch), flags)
+    slot = stage_answer(service, session, request, http_select(&service.store, request, service.scratch), flags)
     if has_body and not session.flags & SESSION_CLOSING:
         body_begin(&session.body, request.content_length, request.chunked)
         return 0

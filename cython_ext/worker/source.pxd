@@ -12,8 +12,10 @@ from cython_ext.content.store cimport image_response, store_copy_body
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
 from cython_ext.worker.queue cimport (
-    SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, Service, Session, Slot, session_slot, slot_bytes, tail_bytes,
+    SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_UNSATISFIABLE, SLOT_VARIANT,
+    Service, Session, Slot, session_slot, slot_bytes, slot_extent, tail_bytes, variant_head_bytes,
 )
+from cython_ext.worker.variant cimport not_modified_head, partial_head, unsatisfiable_head
 
 
 cdef inline uint16_t source_fill(
@@ -49,19 +51,25 @@ cdef inline uint16_t response_fill(
 ) noexcept nogil:
     """A range within one response; the sum's words count from its first octet."""
     cdef const image_response *response = &service.store.responses[slot.response]
-    cdef uint32_t lead_bytes = response.head_bytes + tail_bytes(slot.flags)
+    cdef bint variant = slot.flags & SLOT_VARIANT != 0
+    cdef uint32_t lead_bytes = (
+        variant_head_bytes(service, slot) if variant else response.head_bytes
+    ) + tail_bytes(slot.flags)
+    cdef uint64_t first = slot_extent(service, slot).first if slot.flags & SLOT_PARTIAL else 0
     cdef uint32_t step = 0
     cdef uint16_t total = 0
     cdef uint16_t part
     if position < lead_bytes:
         step = <uint32_t>min(<uint64_t>octets, lead_bytes - position)
-        if position == 0 and step == lead_bytes:
+        if variant:
+            total = variant_fill_part(service, response, slot, <uint32_t>position, step, out)
+        elif position == 0 and step == lead_bytes:
             total = lead_fill(service, response, slot, out)
         else:
             total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
     if step < octets:
         part = store_copy_body(
-            &service.store, response, position + step - lead_bytes, octets - step, out + step
+            &service.store, response, first + position + step - lead_bytes, octets - step, out + step
         )
         total = sum_add(total, sum_swap(part) if step & 1 else part)
     return total
@@ -111,6 +119,26 @@ cdef inline uint16_t lead_fill_part(
     copy_overlap(out, position, end, service.store.image + response.head_offset, 0, response.head_bytes)
     copy_overlap(out, position, end, date.text, response.date_offset, DATE_BYTES)
     copy_overlap(out, position, end, tail_text(slot.flags), response.head_bytes, tail_bytes(slot.flags))
+    return sum_octets(out, octets)
+
+
+cdef inline uint16_t variant_fill_part(
+    Service *service, const image_response *response, const Slot *slot,
+    uint32_t position, uint32_t octets, uint8_t *out,
+) noexcept nogil:
+    """Head and tail of a 206, 304 or 416, or part of them: made whole each time, summed as written."""
+    cdef Date room
+    cdef const uint8_t *date = &slot_date(service, slot, &room).text[0]
+    cdef const uint8_t *head = service.store.image + response.head_offset
+    cdef uint32_t size
+    if slot.flags & SLOT_NOT_MODIFIED:
+        size = not_modified_head(head, response, date, service.lead)
+    elif slot.flags & SLOT_UNSATISFIABLE:
+        size = unsatisfiable_head(head, response, date, service.lead)
+    else:
+        size = partial_head(head, response, date, slot_extent(service, slot), service.lead)
+    memcpy(service.lead + size, tail_text(slot.flags), tail_bytes(slot.flags))
+    memcpy(out, service.lead + position, octets)
     return sum_octets(out, octets)
 
 

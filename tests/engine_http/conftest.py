@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from bypass.site.image import open_image
 from bypass.site.output import build_image_file
 from tests.engine_http.client import Net
-from tests.engine_http.reference import WALL_S, Site, files
+from tests.engine_http.reference import MODIFIED_S, WALL_S, Site, files
 
 NetMaker = Callable[..., Net]
 
@@ -23,6 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         path = folder / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(octets)
+        os.utime(path, (MODIFIED_S, MODIFIED_S))
     build_image_file(folder / "root", folder / "site.img")
     with open_image(folder / "site.img") as image:
         yield Site(Path(folder / "root"), image)

@@ -12,6 +12,9 @@ from bypass.site.layout import DATE_BYTES, RESPONSE_CLOSE, ErrorSlot
 WALL_S = 1_000_000_000
 """The second in which the clients' exchanges take place."""
 
+MODIFIED_S = WALL_S - 5000
+"""When the files were last written."""
+
 SIZES = (0, 1, 2, 63, 64, 65, 127, 128, 129, 191, 192, 193, 1000, 1200, 1460, 2920, 4096, 20011, 70001)
 
 

@@ -21,10 +21,12 @@ def acknowledge_everything(connection: Connection, octets: int | None = None) ->
             return
 
 
-def test_without_acknowledgements_no_more_than_a_full_queue_is_answered(net: Net, site: Site) -> None:
+def test_without_acknowledgements_no_more_than_a_full_queue_is_answered(net: Net) -> None:
     connection = net.connect(auto_ack=False)
-    answer = connection.ask(SMALL * 100)
-    assert answer == site.response(b"/small.txt") * QUEUE_MOST
+    # 304, the shortest answer there is: the congestion window is not what limits it
+    answer = connection.ask((SMALL[:-2] + b"If-None-Match: *\r\n\r\n") * 100)
+    assert answer.count(b"HTTP/1.1 304 ") == QUEUE_MOST
+    assert answer.endswith(b"\r\n\r\n")
 
 
 def test_the_window_shrinks_by_the_requests_that_wait(net: Net, site: Site) -> None:

@@ -65,6 +65,15 @@ _FIELDS = [
     b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
     b"Transfer-Encoding : chunked\r\n",
     b"Host: second\r\n",
+    *(
+        b"Range: bytes=" + text + b"\r\n"
+        for text in (b"0-0", b"1-", b"-7", b"5-900000", b"99999999-", b"0-1,3-4")
+    ),
+    b"Range: bytes=3-9\r\nIf-Range: Thu, 01 Jan 1970 00:00:01 GMT\r\n",
+    b"If-None-Match: *\r\n",
+    b'If-Match: W/"a", "b\r\n',
+    b"If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n",
+    b"If-Unmodified-Since: Sun Nov  6 08:49:37 1994\r\n",
     b" folded: line\r\n",
     b"No-Colon\r\n",
     b"Empty:\r\n",

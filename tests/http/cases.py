@@ -195,7 +195,7 @@ ACCEPTED = [
     Accepted("DELETE", line(b"DELETE / HTTP/1.1"), {"method": "OTHER"}),
     Accepted("PATCH", line(b"PATCH / HTTP/1.1"), {"method": "OTHER"}),
     Accepted("TRACE", line(b"TRACE / HTTP/1.1"), {"method": "OTHER"}),
-    Accepted("OPTIONS of the server", line(b"OPTIONS * HTTP/1.1"), {"method": "OTHER", "target": b"*"}),
+    Accepted("OPTIONS of the server", line(b"OPTIONS * HTTP/1.1"), {"method": "OPTIONS", "target": b"*"}),
     Accepted(
         "CONNECT", line(b"CONNECT a.example:443 HTTP/1.1"), {"method": "OTHER", "target": b"a.example:443"}
     ),

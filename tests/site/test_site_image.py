@@ -14,7 +14,7 @@ from bypass.errors import ExitCode, SiteError
 from bypass.site import compile as compile_module
 from bypass.site import index as index_module
 from bypass.site.image import is_image, open_image
-from bypass.site.layout import EMPTY_SLOT, HEADER, RESPONSE, SLOT, Header
+from bypass.site.layout import EMPTY_SLOT, HEADER, RESPONSE, SLOT, ErrorSlot, Header
 from bypass.site.output import build_image_file
 from bypass.site.plan import Plan, make_plan
 from bypass.site.scan import Scan
@@ -112,13 +112,13 @@ def test_a_foreign_file_is_refused() -> None:
 
 def test_another_version_is_named(sound: bytes) -> None:
     newer = bytearray(sound)
-    newer[8] = 2
-    assert refusal(bytes(newer)) == "it has version 2, this program reads version 1"
+    newer[8] = 3
+    assert refusal(bytes(newer)) == "it has version 3, this program reads version 2"
 
 
 def patched_response(octets: bytes, place: int, value: int) -> bytes:
     """The first response of a file (behind the errors) with one field replaced, resealed."""
-    offset = header_of(octets).sections.responses_offset + 12 * RESPONSE.size
+    offset = header_of(octets).sections.responses_offset + len(ErrorSlot) * RESPONSE.size
     fields = list(RESPONSE.unpack_from(octets, offset))
     fields[place] = value
     made = bytearray(octets)
@@ -145,6 +145,18 @@ def patched_response(octets: bytes, place: int, value: int) -> bytes:
         (7, 404, "is malformed"),
         (7, 0, "leads out of its sections"),
         (8, 2, "leads out of its sections"),
+        (9, 1, "is malformed"),
+        (9, 0, "is malformed"),
+        (10, 16, "is malformed"),
+        (10, 0xFFFF, "is malformed"),
+        (11, 0, "is malformed"),
+        (11, 0xFFFF, "is malformed"),
+        (12, 0, "is malformed"),
+        (12, 0xFFFF, "is malformed"),
+        (13, 40, "is malformed"),
+        (13, 0xFFFF, "is malformed"),
+        (14, 0, "is malformed"),
+        (14, 100, "is malformed"),
     ],
 )
 def test_a_response_that_would_mislead_the_engine_is_refused(
@@ -182,7 +194,9 @@ def test_a_slot_that_would_mislead_the_engine_is_refused(
 
 
 def test_a_body_that_is_not_aligned_is_refused(sound: bytes) -> None:
-    body_offset = RESPONSE.unpack_from(sound, header_of(sound).sections.responses_offset + 12 * 64)[1]
+    body_offset = RESPONSE.unpack_from(
+        sound, header_of(sound).sections.responses_offset + len(ErrorSlot) * RESPONSE.size
+    )[1]
     assert "leads out of its sections" in refusal(patched_response(sound, 1, body_offset + 2))
 
 

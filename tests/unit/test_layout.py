@@ -36,6 +36,7 @@ CONSTANTS: dict[str, int] = {
     "IMAGE_ALIGN": layout.ALIGN,
     "IMAGE_SUM_STEP": layout.SUM_STEP,
     "IMAGE_DATE_BYTES": layout.DATE_BYTES,
+    "IMAGE_ETAG_BYTES": layout.ETAG_BYTES,
     "IMAGE_EMPTY_SLOT": layout.EMPTY_SLOT,
     "IMAGE_ERROR_SLOTS": layout.ERROR_SLOTS,
     "IMAGE_RESPONSE_CLOSE": layout.RESPONSE_CLOSE,
@@ -79,7 +80,7 @@ def test_every_field_and_constant_is_where_and_what_the_c_header_says(tmp_path: 
         expected |= {f"{struct_name}.{name}": value for name, value in fields.items()}
     expected |= {f"header.errors[{number}]": value for number, value in enumerate(errors)}
     expected |= {f"header.reserved[{number}]": 0 for number in range(3)}
-    expected |= {f"response.reserved[{number}]": 0 for number in range(5)}
+    expected |= {f"response.reserved[{number}]": 0 for number in range(3)}
     assert ask_compiler(tmp_path, expected, given) == expected
 
 
@@ -87,7 +88,7 @@ def test_a_header_packs_to_what_its_fields_say() -> None:
     sections = layout.Sections(
         slots_count=8, paths_bytes=65, responses_count=3, heads_bytes=100, sums_count=5, bodies_bytes=7
     )
-    header = layout.Header(sections, checksum=9, max_probe=2, files=1, errors=tuple(range(12)))
+    header = layout.Header(sections, checksum=9, max_probe=2, files=1, errors=tuple(range(14)))
     fields = dict(zip(layout.HEADER_FIELDS, layout.HEADER.unpack(header.pack()), strict=False))
     assert fields["slots_offset"] == 256
     assert fields["paths_offset"] == 256 + 8 * 16
