@@ -55,7 +55,7 @@ cdef inline void take_data(
     if conn.send_queue == 0 and not closing:    # else it is the responses that the peer has to take
         if in_body and queued == 0:
             conn_progress(conn, taken, tick_of(now_ns))
-        else:
+        elif queued or session.buffered or session.body.state != BODY_NONE:     # not for empty lines
             conn.active_at = tick_of(now_ns)
     tcp_queue(conn, queued)
     happened[0] |= tcp_take(conn, taken, events)
