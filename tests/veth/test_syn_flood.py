@@ -135,7 +135,7 @@ def test_honest_clients_are_served_beside_a_flood_and_memory_stands_still(
     assert server.wait(20) == 0
     assert running.returncode == 0 and sent > 10_000
     assert before.answered == before.asked
-    assert beside.asked >= 20
+    assert beside.asked >= 10
     assert beside.answered >= 0.99 * beside.asked
     assert int(cookies) > 5_000
     assert grown_kb <= 256
