@@ -291,8 +291,7 @@ def test_the_ack_of_a_cookie_counts_though_a_record_came_of_the_repeated_syn(hos
     peer.syn()
     cookie = peer.irs
     host.sleep(40_000, 100)
-    peer.send("S", seq=0)
-    (late,) = peer.get()
+    peer.ask("S", seq=0)
     assert peer.irs != cookie and host.engine.open_connections == 1
     peer.irs, peer.snd = cookie, 1
     peer.send("A")
