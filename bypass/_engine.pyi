@@ -55,6 +55,7 @@ class Engine:
     order; those also in `own_addresses` the kernel lacks: ARP, neighbour discovery and echo about them are
     answered. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
     clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
+    `connections_per_source` is what an IPv4 address or an IPv6 /64 may have open, 0: no limit.
     """
 
     def __init__(
