@@ -85,11 +85,12 @@ def test_a_response_that_the_peer_stops_acknowledging_is_given_up(host: Host) ->
 
 
 def test_a_slow_reader_who_goes_on_is_served(host: Host) -> None:
+    """Half a kilobyte a second is enough."""
     peer = Peer(host, window=1460).connect()
     peer.request("/b10k")
     while peer.stream.prefix < 10_240 + 150:
         before = peer.stream.prefix
-        host.sleep(10_000, 100)
+        host.sleep(2_900, 100)
         peer.taken()
         peer.send("A")
         host.settle()
