@@ -64,6 +64,7 @@ class Plan:
     cpu: int
     blocked: tuple[IPv4Network | IPv6Network, ...] = ()
     syn_rate: int = 0
+    connections_per_source: int = 0
 
     @property
     def locked_bytes(self) -> int:
@@ -125,6 +126,7 @@ def make_plan(
         cpu=options.cpu,
         blocked=tuple(ip_network(text) for text in options.block),
         syn_rate=options.syn_rate,
+        connections_per_source=options.connections_per_source,
     )
 
 
