@@ -1,18 +1,17 @@
 """Fixtures of the emulated guest. `make test-vm` runs them; they need root, QEMU and a kernel in .cache/vm.
 
-A test names the network cards it wants by parametrizing `lab`. Two processes may share the run (pytest-xdist):
-all tests of a machine are then one group, so that each machine boots once.
+A test names the network cards it wants by parametrizing `lab`; each machine boots once, since pytest orders
+tests by the parameter of a session's fixture.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,7 @@ DOCUMENTED = ("igb", "virtio")
 """Machines that hold the large site."""
 
 figures: list[str] = []
-"""Lines for the end of the run, taken along by the next report."""
+"""Lines for the end of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +52,8 @@ class Sites:
 
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    """Made by whichever process of the run comes first."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / "sites"
-    with (shared / "sites.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            draft = shared / "sites.new"
-            draft.mkdir()
-            _make_sites(draft)
-            draft.rename(folder)
+    folder = tmp_path_factory.mktemp("sites")
+    _make_sites(folder)
     small, large = folder / "small", folder / "documentation"
     return Sites(small, Path(f"{small}.img"), large, Path(f"{large}.img"))
 
@@ -107,25 +96,7 @@ def lab(request: pytest.FixtureRequest, sites: Sites) -> Iterator[GuestLab]:
         yield made
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "lab" in callspec.params:
-            item.add_marker(pytest.mark.xdist_group(callspec.params["lab"]))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    report.user_properties += [("figure", line) for line in figures]
-    figures.clear()
-    return report
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("emulated machines")
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            for name, line in getattr(report, "user_properties", ()):
-                if name == "figure":
-                    terminalreporter.write_line(line)
+    for line in figures:
+        terminalreporter.write_line(line)

@@ -15,6 +15,7 @@ import lzma
 import marshal
 import os
 import re
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -147,12 +148,29 @@ def _add_importable(archive: CpioArchive, target: str, source: Path) -> None:
     archive.file(target, data)
     if source.suffix != ".py":
         return
+    code = _compiled_before(source) or _compiled_now(data, target)
+    if code:
+        header = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(data)
+        archive.file(importlib.util.cache_from_source(target), header + code)
+
+
+def _compiled_before(source: Path) -> bytes:
+    """The code of this machine's own cache of the module, as long as that is up to date; else nothing."""
     try:
-        code = compile(data, "/" + target, "exec", dont_inherit=True)
+        cached = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+    except OSError:
+        return b""
+    about = source.stat()
+    stamp = (0, int(about.st_mtime) & 0xFFFFFFFF, about.st_size & 0xFFFFFFFF)
+    good = cached[:4] == importlib.util.MAGIC_NUMBER and struct.unpack_from("<III", cached, 4) == stamp
+    return cached[16:] if good else b""
+
+
+def _compiled_now(data: bytes, target: str) -> bytes:
+    try:
+        return marshal.dumps(compile(data, "/" + target, "exec", dont_inherit=True))
     except (SyntaxError, ValueError):
-        return  # a template, or of a newer Python
-    header = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(data)
-    archive.file(importlib.util.cache_from_source(target), header + marshal.dumps(code))
+        return b""  # a template, or of a newer Python
 
 
 def _add_libraries(archive: CpioArchive, binaries: Iterable[Path]) -> None:

@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,11 +52,14 @@ class GuestProcess:
 
     def wait_until_serving(self) -> str:
         """What it said up to then. It answers from here on."""
-        deadline = time.monotonic() + START_S
-        while "of packets" not in (said := self.said):
-            assert self.status is None, f"ended with {self.status}: {self.said}"
-            assert time.monotonic() < deadline, f"does not come to serve: {said}"
-            time.sleep(0.05)
+        log, end = f"/run/{self._name}.log", f"/run/{self._name}.status"
+        self._lab.guest(
+            f"for i in $(seq {int(START_S * 10)}); do"
+            f" grep -q 'of packets' {log} && break; [ -e {end} ] && break; usleep 100000; done",
+            timeout_s=4 * START_S,
+        )
+        said = self.said
+        assert "of packets" in said, f"does not come to serve, ended with {self.status}: {said}"
         return said
 
     def signal(self, name: str) -> None:
