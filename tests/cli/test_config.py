@@ -50,6 +50,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
         "BYPASS_ADDRESS": "10.0.0.1,fe80::1%eth0",
         "BYPASS_BLOCK": "192.0.2.0/24, 2001:db8::1",
         "BYPASS_SYN_RATE": "50",
+        "BYPASS_CONGESTION": "newreno",
     }
     options = resolve({}, environment).options
     assert options.idle_timeout == 0.5
@@ -59,6 +60,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
     assert options.address == ("10.0.0.1", "fe80::1")
     assert options.block == ("192.0.2.0/24", "2001:db8::1/128")
     assert options.syn_rate == 50
+    assert options.congestion == "newreno"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
         ("queue", ("-1",), "queues"),
         ("block", ("192.0.2.1/24",), "192.0.2.0/24"),
         ("syn_rate", "-1", "no limit"),
+        ("congestion", "reno", "cubic or newreno"),
     ],
 )
 def test_a_wrong_flag_is_a_usage_error_that_says_what_is_allowed(
