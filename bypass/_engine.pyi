@@ -55,6 +55,7 @@ class Engine:
     order; those also in `own_addresses` the kernel lacks: ARP, neighbour discovery and echo about them are
     answered. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
     clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
+    `connections_per_source` is what an IPv4 address or an IPv6 /64 may have open, 0: no limit.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Engine:
         request_buffers: int = 4096,
         flight_blocks: int = 4096,
         congestion: str = "cubic",
+        connections_per_source: int = 0,
         idle_timeout_ns: int = 60_000_000_000,
         header_timeout_ns: int = 10_000_000_000,
         time_wait_ns: int = 60_000_000_000,

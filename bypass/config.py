@@ -97,6 +97,9 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     syn_rate: Annotated[
         int, Meta(ge=0, le=1_000_000, description="a number up to 1000000; 0 is no limit")
     ] = 0
+    connections_per_source: Annotated[
+        int, Meta(ge=0, le=1 << 24, description="a number up to 16777216; 0 is no limit")
+    ] = 0
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
 
     def __post_init__(self) -> None:

@@ -73,7 +73,7 @@ cdef class Engine:
     def __init__(
         self, *, const uint8_t[::1] image not None, addresses, uint16_t port, bytes secret not None,
         own_addresses=(), uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096,
-        uint32_t flight_blocks=4096, congestion="cubic",
+        uint32_t flight_blocks=4096, congestion="cubic", uint32_t connections_per_source=0,
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False,
@@ -97,6 +97,7 @@ cdef class Engine:
         config.request_buffers = request_buffers
         config.flights = flight_blocks
         config.newreno = congestion == "newreno"
+        config.per_source = connections_per_source
         config.mtu = mtu
         config.idle_ticks = _ticks(idle_timeout_ns)
         config.header_ticks = _ticks(header_timeout_ns)

@@ -55,6 +55,9 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.option("--idle-timeout", metavar="TIME", help="Close connections idle for so long.  [default: 60s]")
 @click.option("--block", multiple=True, metavar="CIDR", help="Drop what comes from there.")
 @click.option("--syn-rate", metavar="N", help="Connections per second and source.  [default: no limit]")
+@click.option(
+    "--connections-per-source", metavar="N", help="Open connections of one source.  [default: no limit]"
+)
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
 @click.option("--cpu", metavar="N", help="Pin the worker to this CPU.")
 @click.option(
@@ -111,6 +114,9 @@ def account(messages: Messages, summary: Summary) -> None:
             f"  queue {totals.queue}: {totals.received} frames in, {totals.sent} out,"
             f" {totals.starved} times without a buffer"
         )
+    refusals = ", ".join(f"{many} {words}" for words, many in summary.refused.items() if many)
+    if refusals:
+        messages.say(f"  kept out: {refusals}")
     words = f"{plural(summary.frames_lost, 'packet buffer')} lost"
     if summary.frames_lost:
         messages.warn(f"{words}: this is a bug, please report it")

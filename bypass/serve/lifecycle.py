@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bypass.serve.notify import notify
@@ -19,6 +19,7 @@ class Summary:
     """What a run amounted to.
 
     left_open: connections cut off at the end of draining. frames_lost: packet buffers that leaked.
+    refused: what was kept out, in words, and how often.
     """
 
     requests: int
@@ -27,6 +28,7 @@ class Summary:
     left_open: int
     frames_lost: int
     queues: tuple[QueueTotals, ...]
+    refused: Mapping[str, int]
 
 
 def serve_until_stopped(
@@ -64,6 +66,7 @@ def serve_until_stopped(
         left_open=left_open,
         frames_lost=server.frames_lost(),
         queues=tuple(server.queue_totals()),
+        refused=server.refused(),
     )
 
 

@@ -37,6 +37,8 @@ class Program(Protocol):
 
     def attach(self, ifindex: int, ifname: str, mode: str) -> str: ...
 
+    def counters(self) -> dict[str, int]: ...
+
     def unserved(self) -> dict[int, int]: ...
 
     def detach(self) -> None: ...
@@ -128,6 +130,7 @@ def _make_engine(plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> Da
         mtu=plan.interface.mtu_bytes,
         connections=plan.connections,
         congestion=plan.congestion,
+        connections_per_source=plan.connections_per_source,
         idle_timeout_ns=plan.idle_timeout_ns,
         accept_partial_checksums=plan.accept_partial_checksums,
     )

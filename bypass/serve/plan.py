@@ -65,6 +65,7 @@ class Plan:
     blocked: tuple[IPv4Network | IPv6Network, ...] = ()
     syn_rate: int = 0
     congestion: Congestion = "cubic"
+    connections_per_source: int = 0
 
     @property
     def locked_bytes(self) -> int:
@@ -127,6 +128,7 @@ def make_plan(
         blocked=tuple(ip_network(text) for text in options.block),
         syn_rate=options.syn_rate,
         congestion=options.congestion,
+        connections_per_source=options.connections_per_source,
     )
 
 

@@ -20,6 +20,17 @@ from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket
 from bypass.serve.plan import Plan
 from bypass.worker import Worker
 
+REFUSALS = {
+    "dropped_blocked": "packets of blocked sources",
+    "dropped_syn_rate": "connection requests beyond --syn-rate",
+    "dropped_own": "packets to an own address that nobody takes",
+    "source_limited": "connections beyond --connections-per-source",
+    "cookies_sent": "connection requests answered by a SYN cookie",
+    "table_full": "connections for which --connections left no room",
+    "idle_evicted": "idle connections given up for new ones",
+}
+"""Counter of the XDP program or of the engine -> what it counts, as a person is told."""
+
 
 def _unheard(_: str) -> None:
     """For callers that want no notices."""
@@ -101,6 +112,11 @@ class Server:
             figures = (counts[name] for name in ("rx_frames", "tx_frames", "rx_fill_ring_empty_descs"))
             totals.append(QueueTotals(queue, *figures))
         return totals
+
+    def refused(self) -> dict[str, int]:
+        """What was kept out, in words: by the XDP program, and by the limits of the engine."""
+        totals = self._program.counters() | self._engine.counters()
+        return {words: totals.get(name, 0) for name, words in REFUSALS.items()}
 
     def newly_unserved(self) -> list[int]:
         """Queues on which packets for us met no socket, each named once."""

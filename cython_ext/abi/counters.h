@@ -32,8 +32,11 @@
     X(PATH_MTU_LOWERED, "path_mtu_lowered", "connections whose segments an ICMP error made smaller") \
     X(PATH_MTU_IGNORED, "path_mtu_ignored", "ICMP path MTU errors that fit no segment in flight, or change nothing") \
     X(SYN_RECEIVED, "syn_received", "connection requests") \
-    X(SYN_TABLE_FULL, "syn_table_full", "connection requests dropped: connection table full") \
-    X(SYN_HALF_OPEN_FULL, "syn_half_open_full", "connection requests dropped: too many half-open") \
+    X(COOKIES_SENT, "cookies_sent", "connection requests answered by a SYN cookie: too many half-open, or table full") \
+    X(COOKIES_ACCEPTED, "cookies_accepted", "connections that a SYN cookie opened") \
+    X(COOKIES_BAD, "cookies_bad", "segments without a connection, while cookies are out, that bear no sound one") \
+    X(TABLE_FULL, "table_full", "completed handshakes not taken: connection table full, and nothing to give up") \
+    X(SOURCE_LIMITED, "source_limited", "connection requests and handshakes refused: too many connections of the source") \
     X(SYN_DRAINING, "syn_draining", "connection requests refused while draining") \
     X(OPENED, "connections_opened", "connections that reached ESTABLISHED") \
     X(CLOSED, "connections_closed", "connections that ended with both FINs acknowledged") \
@@ -41,10 +44,13 @@
     X(ABORTED, "connections_aborted", "connections given up: timeout or too many retransmissions") \
     X(TIME_WAIT_REUSED, "time_wait_reused", "TIME-WAIT records reused by a new SYN (RFC 6191)") \
     X(TIME_WAIT_EVICTED, "time_wait_evicted", "TIME-WAIT records given up early for a new connection") \
+    X(IDLE_EVICTED, "idle_evicted", "idle keep-alive connections given up for a new one, the table being full") \
+    X(HALF_OPEN_EVICTED, "half_open_evicted", "handshakes under way given up for a completed one, the table being full") \
     X(NO_CONNECTION, "no_connection", "segments that belong to no connection") \
     X(RST_SENT, "rst_sent", "RST segments sent") \
     X(RST_IGNORED, "rst_ignored", "RST segments outside the window or not at its edge") \
     X(CHALLENGE_ACK, "challenge_acks", "challenge ACKs sent (RFC 5961)") \
+    X(CHALLENGE_LIMITED, "challenges_limited", "answers to doubtful segments withheld: one per connection and half a second") \
     X(OUT_OF_WINDOW, "out_of_window", "segments outside the receive window") \
     X(PAWS_REJECTED, "paws_rejected", "segments with an old timestamp (RFC 7323 5.3)") \
     X(BAD_ACK, "bad_acks", "segments that acknowledge what was never sent or long ago") \

@@ -35,8 +35,11 @@ cdef extern from "abi/counters.h" nogil:
         C_PATH_MTU_LOWERED
         C_PATH_MTU_IGNORED
         C_SYN_RECEIVED
-        C_SYN_TABLE_FULL
-        C_SYN_HALF_OPEN_FULL
+        C_COOKIES_SENT
+        C_COOKIES_ACCEPTED
+        C_COOKIES_BAD
+        C_TABLE_FULL
+        C_SOURCE_LIMITED
         C_SYN_DRAINING
         C_OPENED
         C_CLOSED
@@ -44,10 +47,13 @@ cdef extern from "abi/counters.h" nogil:
         C_ABORTED
         C_TIME_WAIT_REUSED
         C_TIME_WAIT_EVICTED
+        C_IDLE_EVICTED
+        C_HALF_OPEN_EVICTED
         C_NO_CONNECTION
         C_RST_SENT
         C_RST_IGNORED
         C_CHALLENGE_ACK
+        C_CHALLENGE_LIMITED
         C_OUT_OF_WINDOW
         C_PAWS_REJECTED
         C_BAD_ACK

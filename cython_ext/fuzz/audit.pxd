@@ -4,15 +4,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_ext.base.pool cimport NIL, Pool
+from cython_ext.base.tally cimport tally_of
 from cython_ext.tcp.conn cimport (
-    CONN_RTO_ARMED, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
+    CONN_RTO_ARMED, CONN_TALLIED, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
 )
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE
 from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
 from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
 from cython_ext.wire.seqnum cimport seq_le
 from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
-from cython_ext.worker.state cimport Port, Worker
+from cython_ext.worker.state cimport Port, Worker, source_hash
 
 cdef extern from "abi/fuzz.h" nogil:
     void fuzz_require(bint holds, const char *what, int64_t a, int64_t b)
@@ -22,6 +23,7 @@ cdef inline void audit(Worker *worker, uint8_t *marks) noexcept nogil:
     """All of it; `marks` has room for the largest of the worker's pools."""
     audit_table(worker, marks)
     audit_wait_list(worker)
+    audit_sources(worker)
     audit_wheel(worker)
     audit_pools(worker, marks)
     audit_listed(worker)
@@ -144,6 +146,27 @@ cdef inline void audit_flight(Worker *worker, const TcpConn *conn) noexcept nogi
     fuzz_require(
         flight.pipe + flight.lost + flight.sacked == total, b"the runs add up", flight.pipe + flight.lost, total
     )
+
+
+cdef inline void audit_sources(Worker *worker) noexcept nogil:
+    """Each established connection is counted once among its source's, and nobody else is."""
+    cdef uint32_t number, cell
+    cdef uint64_t tallied = 0
+    cdef uint64_t counted = 0
+    cdef TcpConn *conn
+    if worker.sources.cells == NULL:
+        return
+    for number in range(worker.table.capacity):
+        conn = &worker.table.conns[number]
+        if conn.state == TCP_CLOSED or not conn.flags & CONN_TALLIED:
+            continue
+        tallied += 1
+        fuzz_require(
+            tally_of(&worker.sources, source_hash(worker, conn)) > 0, b"a source's tally is not too low", number, 0
+        )
+    for cell in range(worker.sources.mask + 1):
+        counted += worker.sources.cells[cell]
+    fuzz_require(tallied == counted, b"tallies add up", <int64_t>tallied, <int64_t>counted)
 
 
 cdef inline void audit_wait_list(Worker *worker) noexcept nogil:

@@ -104,6 +104,7 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance 
     config.table_key.k1 = chance_next(chance)
     config.isn_key.k0 = chance_next(chance)
     config.isn_key.k1 = chance_next(chance)
+    config.per_source = chance_between(chance, 1, 20) if chance_one_in(chance, 3) else 0
 
 
 cdef inline uint64_t first_ns(Chance *chance) noexcept nogil:

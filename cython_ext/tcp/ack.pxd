@@ -14,7 +14,7 @@ from cython_ext.tcp.congestion cimport (
 from cython_ext.tcp.conn cimport (
     CONN_CWR_DUE, CONN_ECN, CONN_FIN_QUEUED, CONN_LARGE_ARRIVES, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
     TCP_CLOSING, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
-    TIMER_RTO, TcpConn, conn_flight, tick_of,
+    TIMER_RTO, TcpConn, conn_flight, conn_progress, tick_of,
 )
 from cython_ext.tcp.event cimport EVENT_ACKED, EVENT_CLOSED, EVENT_NONE, EVENT_TIME_WAIT, TcpEvents
 from cython_ext.tcp.flight cimport Flight, flight_all_lost, flight_count, flight_none_lost
@@ -102,7 +102,10 @@ cdef inline uint32_t take_new_ack(
     if events.acked >= conn.mss:
         conn.flags |= CONN_LARGE_ARRIVES
     conn.send_queue -= events.acked
-    conn.active_at = tick_of(now_ns)
+    if conn.send_queue:
+        conn_progress(conn, events.acked, tick_of(now_ns))
+    else:
+        conn.active_at = tick_of(now_ns)
     if flight == NULL:
         if conn.flags & CONN_RECOVERING:
             advance_recovery(conn, octets)

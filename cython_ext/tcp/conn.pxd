@@ -57,11 +57,15 @@ cdef enum TcpFlag:
     CONN_CWR_DUE = 1 << 17      # the window was reduced: say so with the next new octets
     CONN_LARGE_ARRIVES = 1 << 19    # a full segment was acknowledged: the path carries it
     CONN_TAIL_PROBE = 1 << 18   # one segment may leave as a tail loss probe (RFC 8985 7)
+    CONN_TALLIED = 1 << 20      # counted among its source's connections
 
 cdef enum TimerKind:            # what falls due at rto_at
     TIMER_RTO = 0
     TIMER_PROBE = 1             # tail loss probe
     TIMER_REORDER = 2           # RACK looks again
+
+cdef enum:
+    OCTET_TICKS = 2             # an octet buys so much time: who is slower than about 480 a second runs out of it
 
 cdef struct TcpConn:
     # Who: the key of the table
@@ -108,7 +112,7 @@ cdef struct TcpConn:
     # Timers, in ticks
     uint32_t rto_at
     uint32_t sent_at            # last octets sent
-    uint32_t active_at          # last progress: request octets taken or response octets acknowledged
+    uint32_t active_at          # last progress: requests taken or responses acknowledged, see conn_progress
     uint32_t timer_at           # tick under which the wheel lists us
     uint32_t timer_prev
     uint32_t timer_next
@@ -122,6 +126,7 @@ cdef struct TcpConn:
     uint8_t driver              # number of the driver that received the newest segment
     uint8_t dup_acks
     uint8_t timer_kind          # TimerKind
+    uint16_t challenged_at      # tcp/challenge: last answer to a doubtful segment
 
 
 cdef inline uint32_t tick_of(uint64_t now_ns) noexcept nogil:
@@ -131,6 +136,15 @@ cdef inline uint32_t tick_of(uint64_t now_ns) noexcept nogil:
 cdef inline uint32_t ticks_from_us(uint64_t duration_us) noexcept nogil:
     """Rounded up, at least 1."""
     return <uint32_t>((duration_us * 1000 >> 20) + 1)
+
+
+cdef inline void conn_progress(TcpConn *conn, uint64_t octets, uint32_t tick) noexcept nogil:
+    """The peer has moved on by so many octets: active_at comes nearer to the present, as they deserve."""
+    cdef uint64_t bought = octets * OCTET_TICKS
+    if bought >= tick - conn.active_at:
+        conn.active_at = tick
+    else:
+        conn.active_at += <uint32_t>bought
 
 
 cdef inline uint32_t conn_flight(const TcpConn *conn) noexcept nogil:

@@ -13,6 +13,7 @@ from cython_ext.base.counters cimport (
 )
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.ack cimport take_ack
+from cython_ext.tcp.challenge cimport challenge_ack, challenge_allows
 from cython_ext.tcp.conn cimport (
     CONN_ACK_NOW, CONN_ECN, CONN_ECN_ECHO, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_TIMESTAMPS,
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
@@ -39,17 +40,16 @@ cdef inline uint32_t tcp_input(
     events.data_bytes = 0
     events.fin = 0
     events.acked = 0
-    if not timestamp_is_sound(conn, segment, counters):
+    if not timestamp_is_sound(conn, segment, now_ns, counters):
         return EVENT_NONE
     if syn_is_repeated(conn, segment):
-        return EVENT_SYN_AGAIN
+        return EVENT_SYN_AGAIN if challenge_allows(conn, now_ns, counters) else EVENT_NONE
     if not sequence_is_acceptable(conn, segment):
-        return refuse_sequence(conn, segment, counters)
+        return refuse_sequence(conn, segment, now_ns, counters)
     if segment.tcp.flags & TCP_RST:
-        return take_reset(conn, segment, counters)
+        return take_reset(conn, segment, now_ns, counters)
     if segment.tcp.flags & TCP_SYN:                     # RFC 5961 4: never trust it
-        count(counters, C_CHALLENGE_ACK)
-        conn.flags |= CONN_ACK_NOW
+        challenge_counted(conn, now_ns, counters)
         return EVENT_NONE
     if not segment.tcp.flags & TCP_ACK:
         return EVENT_NONE
@@ -60,7 +60,7 @@ cdef inline uint32_t tcp_input(
     else:
         if not ack_is_acceptable(conn, segment):
             count(counters, C_BAD_ACK)
-            conn.flags |= CONN_ACK_NOW                  # RFC 5961 5.2
+            challenge_ack(conn, now_ns, counters)       # RFC 5961 5.2
             return EVENT_NONE
         happened = EVENT_NONE
     remember_timestamp(conn, segment)
@@ -72,18 +72,38 @@ cdef inline uint32_t tcp_input(
     return happened | offer_data(conn, segment, events, counters)
 
 
-cdef inline bint timestamp_is_sound(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
+cdef inline void challenge_counted(TcpConn *conn, uint64_t now_ns, Counters *counters) noexcept nogil:
+    """RFC 5961 3.2, 4.2: the peer itself would know; somebody else learns nothing."""
+    if challenge_allows(conn, now_ns, counters):
+        count(counters, C_CHALLENGE_ACK)
+        conn.flags |= CONN_ACK_NOW
+
+
+cdef inline void answer_old(
+    TcpConn *conn, const Segment *segment, uint64_t now_ns, Counters *counters
+) noexcept nogil:
+    """RFC 9293 3.10.7.4: an unacceptable segment is answered. One with octets or a FIN at once, for its
+    ACK may have been lost, and our answer has none; others no faster than tcp/challenge."""
+    if segment_length(segment) and not segment.tcp.flags & TCP_SYN:
+        conn.flags |= CONN_ACK_NOW
+    else:
+        challenge_ack(conn, now_ns, counters)
+
+
+cdef inline bint timestamp_is_sound(
+    TcpConn *conn, const Segment *segment, uint64_t now_ns, Counters *counters
+) noexcept nogil:
     """PAWS (RFC 7323 5.3 R1) and the rule that timestamps, once agreed, are always there (3.2)."""
     if not conn.flags & CONN_TIMESTAMPS or segment.tcp.flags & TCP_RST:
         return True
     if not segment.tcp.has_timestamps:
         count(counters, C_PAWS_REJECTED)
         if segment.tcp.flags & TCP_SYN:
-            conn.flags |= CONN_ACK_NOW                  # RFC 5961 4.2: always; so the peer may learn it
+            challenge_ack(conn, now_ns, counters)       # RFC 5961 4.2; so the peer may learn it
         return False
     if seq_lt(segment.tcp.ts_value, conn.ts_recent):
         count(counters, C_PAWS_REJECTED)
-        conn.flags |= CONN_ACK_NOW
+        answer_old(conn, segment, now_ns, counters)
         return False
     return True
 
@@ -121,9 +141,10 @@ cdef inline bint syn_is_repeated(const TcpConn *conn, const Segment *segment) no
 
 
 cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segment) noexcept nogil:
-    """The four cases of RFC 9293 table 6. The window is what we ever advertised."""
+    """The four cases of RFC 9293 table 6. The window is what we ever advertised. A RST may bear octets that
+    say why (3.5.3); they are no part of the stream, so a closed window does not keep it out (MUST-66)."""
     cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
-    cdef uint32_t length = segment_length(segment)
+    cdef uint32_t length = 0 if segment.tcp.flags & TCP_RST else segment_length(segment)
     cdef uint32_t seq = segment.tcp.seq
     if length == 0:         # its edge too: there stand the ACKs of a peer who has filled the window
         return seq - conn.rcv_nxt <= window
@@ -132,25 +153,28 @@ cdef inline bint sequence_is_acceptable(const TcpConn *conn, const Segment *segm
     return seq_in(seq, conn.rcv_nxt, window) or seq_in(seq + length - 1, conn.rcv_nxt, window)
 
 
-cdef inline uint32_t refuse_sequence(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
+cdef inline uint32_t refuse_sequence(
+    TcpConn *conn, const Segment *segment, uint64_t now_ns, Counters *counters
+) noexcept nogil:
     count(counters, C_OUT_OF_WINDOW)
     if segment.tcp.flags & TCP_RST:
         count(counters, C_RST_IGNORED)
         return EVENT_NONE
-    conn.flags |= CONN_ACK_NOW
+    answer_old(conn, segment, now_ns, counters)
     if conn.state == TCP_TIME_WAIT and segment.tcp.flags & TCP_FIN:
         return EVENT_TIME_WAIT                          # RFC 9293 3.10.7.4, eighth: restart 2 MSL
     return EVENT_NONE
 
 
-cdef inline uint32_t take_reset(TcpConn *conn, const Segment *segment, Counters *counters) noexcept nogil:
+cdef inline uint32_t take_reset(
+    TcpConn *conn, const Segment *segment, uint64_t now_ns, Counters *counters
+) noexcept nogil:
     """RFC 5961 3.2: only exactly at RCV.NXT; elsewhere in the window a challenge ACK."""
     if segment.tcp.seq == conn.rcv_nxt:
         count(counters, C_RESET_BY_PEER)
         return EVENT_CLOSED
     count(counters, C_RST_IGNORED)
-    count(counters, C_CHALLENGE_ACK)
-    conn.flags |= CONN_ACK_NOW
+    challenge_counted(conn, now_ns, counters)
     return EVENT_NONE
 
 

@@ -1,7 +1,6 @@
 """Passive open: from a SYN to a record in SYN_RCVD, and its SYN-ACK (RFC 9293 3.5, 3.10.7.2).
 
-Sequence numbers and timestamp origins are keyed (RFC 6528, RFC 7323 7.1). SYN cookies will
-have their place here.
+Sequence numbers and timestamp origins are keyed (RFC 6528, RFC 7323 7.1).
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -11,6 +10,7 @@ from cython_ext.base.pool cimport NIL
 from cython_ext.base.siphash cimport SipKey, siphash
 from cython_ext.net.address cimport Local
 from cython_ext.net.input cimport Segment
+from cython_ext.tcp.challenge cimport challenge_start
 from cython_ext.tcp.congestion cimport congestion_start
 from cython_ext.tcp.conn cimport (
     CONN_ECN, CONN_IPV6, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TCP_SYN_RCVD, TcpConn, tick_of,
@@ -45,6 +45,11 @@ cdef inline uint64_t isn_hash(const TcpConn *conn, uint16_t port, const SipKey *
     return siphash(key, words, 3, 2, 4)
 
 
+cdef inline uint64_t isn_clock(uint64_t now_ns) noexcept nogil:
+    """M of RFC 6528 3: ticks every 4 us."""
+    return now_ns // 4000
+
+
 cdef inline uint16_t segment_bytes_most(const TcpConn *conn, uint16_t peer_mss, uint32_t mtu) noexcept nogil:
     """Payload octets per segment: peer's MSS and our link, options deducted (RFC 6691)."""
     cdef uint32_t ours = mtu - TCP_BYTES - (IPV6_BYTES if conn.flags & CONN_IPV6 else IPV4_BYTES)
@@ -67,37 +72,53 @@ cdef inline uint32_t syn_open(
     cdef uint32_t number = table_insert(table, segment)
     cdef TcpConn *conn
     cdef uint64_t secret
+    cdef uint32_t isn
     if number == NIL:
         return NIL
     conn = &table.conns[number]
+    secret = syn_start(conn, segment, local.port, key)
     syn_take_options(conn, segment)
-    memcpy(conn.peer_mac, segment.peer_mac, 6)
-    conn.tag_type = segment.eth.tag_type
-    conn.tag = segment.eth.tag
-    conn.pseudo = segment.pseudo
-    conn.driver = segment.driver
     conn.mss = segment_bytes_most(conn, segment.tcp.mss, mtu)
-    secret = isn_hash(conn, local.port, key)
-    conn.snd_una = <uint32_t>(now_ns // 4000) + <uint32_t>secret      # RFC 6528 3: M ticks every 4 us
-    if last_seq != NULL and seq_lt(conn.snd_una, last_seq[0] + ISN_GAP):
-        conn.snd_una = last_seq[0] + ISN_GAP
-    conn.recover = conn.snd_una
-    conn.ts_offset = <uint32_t>(secret >> 32)
-    conn.snd_nxt = conn.snd_una + 1
-    conn.snd_max = conn.snd_nxt
-    conn.rcv_nxt = segment.tcp.seq + 1
-    conn.rcv_edge = conn.rcv_nxt + window
+    isn = <uint32_t>isn_clock(now_ns) + <uint32_t>secret
+    if last_seq != NULL and seq_lt(isn, last_seq[0] + ISN_GAP):
+        isn = last_seq[0] + ISN_GAP
+    syn_number(conn, isn, segment.tcp.seq, window)
     conn.snd_wnd = segment.tcp.window               # never scaled in a SYN (RFC 7323 2.2)
-    conn.snd_wl1 = segment.tcp.seq
-    conn.snd_wl2 = conn.snd_una
-    conn.rto_us = RTO_FIRST_US
     conn.active_at = tick_of(now_ns)
-    conn.state = TCP_SYN_RCVD
+    challenge_start(conn, now_ns)
     table.half_open += 1
     congestion_start(conn)
     rtt_start(conn, conn.snd_nxt, now_ns)
     rto_arm(conn, now_ns)
     return number
+
+
+cdef inline uint64_t syn_start(
+    TcpConn *conn, const Segment *segment, uint16_t port, const SipKey *key
+) noexcept nogil:
+    """Where answers go, and our timestamp's origin; returns isn_hash."""
+    cdef uint64_t secret = isn_hash(conn, port, key)
+    memcpy(conn.peer_mac, segment.peer_mac, 6)
+    conn.tag_type = segment.eth.tag_type
+    conn.tag = segment.eth.tag
+    conn.pseudo = segment.pseudo
+    conn.driver = segment.driver
+    conn.ts_offset = <uint32_t>(secret >> 32)
+    return secret
+
+
+cdef inline void syn_number(TcpConn *conn, uint32_t isn, uint32_t peer_isn, uint32_t window) noexcept nogil:
+    """SYN_RCVD with these initial numbers; `window` is what the SYN-ACK offers."""
+    conn.snd_una = isn
+    conn.recover = isn
+    conn.snd_nxt = isn + 1
+    conn.snd_max = conn.snd_nxt
+    conn.rcv_nxt = peer_isn + 1
+    conn.rcv_edge = conn.rcv_nxt + window
+    conn.snd_wl1 = peer_isn
+    conn.snd_wl2 = isn
+    conn.rto_us = RTO_FIRST_US
+    conn.state = TCP_SYN_RCVD
 
 
 cdef inline void syn_take_options(TcpConn *conn, const Segment *segment) noexcept nogil:

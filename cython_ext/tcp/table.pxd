@@ -100,6 +100,14 @@ cdef inline uint32_t table_find(const TcpTable *table, const Segment *segment) n
     return NIL
 
 
+cdef inline void conn_start(TcpConn *conn, const Segment *segment) noexcept nogil:
+    """Zero but for the key: the segment's peer, and our address."""
+    memset(conn, 0, sizeof(TcpConn))
+    memcpy(conn.peer_address, segment.peer_address, sizeof(conn.peer_address))
+    conn.peer_port = segment.tcp.source_port
+    conn.local = segment.local
+
+
 cdef inline uint32_t table_insert(TcpTable *table, const Segment *segment) noexcept nogil:
     """A fresh record for the segment's peer, zeroed but for its key; NIL when the table is full."""
     cdef uint32_t number = pool_take(&table.free)
@@ -108,10 +116,7 @@ cdef inline uint32_t table_insert(TcpTable *table, const Segment *segment) noexc
     if number == NIL:
         return NIL
     conn = &table.conns[number]
-    memset(conn, 0, sizeof(TcpConn))
-    memcpy(conn.peer_address, segment.peer_address, sizeof(conn.peer_address))
-    conn.peer_port = segment.tcp.source_port
-    conn.local = segment.local
+    conn_start(conn, segment)
     conn.wait_prev = NIL
     conn.wait_next = NIL
     conn.flight = NIL

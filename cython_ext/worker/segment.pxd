@@ -2,10 +2,11 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from cython_ext.base.counters cimport C_CLOSED, C_OPENED, C_TIME_WAIT_REUSED, count
+from cython_ext.base.counters cimport C_CLOSED, C_OPENED, C_SOURCE_LIMITED, C_TIME_WAIT_REUSED, count
 from cython_ext.base.pool cimport NIL
+from cython_ext.http.body cimport BODY_NONE
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.conn cimport TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, tick_of
+from cython_ext.tcp.conn cimport TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, conn_progress, tick_of
 from cython_ext.tcp.event cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
     TcpEvents,
@@ -13,15 +14,16 @@ from cython_ext.tcp.event cimport (
 from cython_ext.tcp.input cimport tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew
 from cython_ext.tcp.loss cimport rto_disarm, rtt_forget
 from cython_ext.tcp.table cimport table_find, wait_append, wait_unlink
-from cython_ext.wire.tcp cimport TCP_RST
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
+from cython_ext.worker.admission cimport source_admit
 from cython_ext.worker.expire cimport schedule
-from cython_ext.worker.listen cimport answer_reset, listen, syn_reuses
+from cython_ext.worker.listen cimport answer_reset, cookie_replaces, listen, syn_reuses
 from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer, session_acked
 from cython_ext.worker.session cimport (
     session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
 )
-from cython_ext.worker.state cimport Worker, connection_end, connection_flight, flight_give
-from cython_ext.worker.transmit cimport Spare, send_due, send_syn_ack
+from cython_ext.worker.state cimport Worker, connection_end, connection_flight, flight_give, source_release
+from cython_ext.worker.transmit cimport Spare, send_bare, send_due, send_syn_ack
 
 
 cdef inline void enter_time_wait(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
@@ -32,6 +34,7 @@ cdef inline void enter_time_wait(Worker *worker, uint32_t number, uint64_t now_n
     else:
         count(&worker.counters, C_CLOSED)
     rto_disarm(conn)
+    source_release(worker, conn)
     wait_append(&worker.table, number)
     conn.active_at = tick_of(now_ns)
 
@@ -44,11 +47,16 @@ cdef inline void take_data(
     cdef Session *session = &worker.sessions[number]
     cdef uint64_t queued = 0
     cdef uint32_t taken
-    if not session.flags & SESSION_CLOSING:
-        conn.active_at = tick_of(now_ns)
+    cdef bint closing = session.flags & SESSION_CLOSING != 0
+    cdef bint in_body = session.body.state != BODY_NONE
     taken = session_receive(
         &worker.service, session, events.data, events.data_bytes, tick_of(now_ns), &queued
     )
+    if conn.send_queue == 0 and not closing:    # else it is the responses that the peer has to take
+        if in_body and queued == 0:
+            conn_progress(conn, taken, tick_of(now_ns))
+        elif queued or session.buffered or session.body.state != BODY_NONE:     # not for empty lines
+            conn.active_at = tick_of(now_ns)
     tcp_queue(conn, queued)
     happened[0] |= tcp_take(conn, taken, events)
 
@@ -91,21 +99,41 @@ cdef inline void carry_events(
         enter_time_wait(worker, number, now_ns)
 
 
-cdef inline void take_segment(
+cdef inline void refuse_source(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
+    """The handshake is complete, and its source has all the connections it may have."""
+    count(&worker.counters, C_SOURCE_LIMITED)
+    worker.table.half_open -= 1
+    send_bare(worker, number, spare, TCP_RST | TCP_ACK, now_ns)
+    connection_end(worker, number)
+
+
+cdef inline uint32_t find_connection(
     Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
 ) noexcept nogil:
+    """The record that the segment goes on to, be it one that it opens; NIL when it has been dealt with."""
     cdef uint32_t number = table_find(&worker.table, segment)
-    cdef TcpConn *conn
-    cdef TcpEvents events
-    cdef uint32_t happened, last_seq
+    cdef uint32_t last_seq
     if number == NIL:
-        listen(worker, segment, spare, NULL, now_ns)
-        return
+        return listen(worker, segment, spare, NULL, now_ns)
     if syn_reuses(&worker.table.conns[number], segment):
         count(&worker.counters, C_TIME_WAIT_REUSED)
         last_seq = worker.table.conns[number].snd_max
         connection_end(worker, number)
-        listen(worker, segment, spare, &last_seq, now_ns)
+        return listen(worker, segment, spare, &last_seq, now_ns)
+    if cookie_replaces(worker, &worker.table.conns[number], segment, now_ns):
+        connection_end(worker, number)
+        return listen(worker, segment, spare, NULL, now_ns)
+    return number
+
+
+cdef inline void take_segment(
+    Worker *worker, const Segment *segment, Spare *spare, uint64_t now_ns
+) noexcept nogil:
+    cdef uint32_t number = find_connection(worker, segment, spare, now_ns)
+    cdef TcpConn *conn
+    cdef TcpEvents events
+    cdef uint32_t happened
+    if number == NIL:
         return
     conn = &worker.table.conns[number]
     happened = tcp_input(
@@ -122,6 +150,9 @@ cdef inline void take_segment(
     if happened & EVENT_SYN_AGAIN:
         rtt_forget(conn)
         send_syn_ack(worker, number, spare, now_ns)
+        return
+    if happened & EVENT_ESTABLISHED and not source_admit(worker, conn):
+        refuse_source(worker, number, spare, now_ns)
         return
     carry_events(worker, number, happened, &events, now_ns)
     send_due(worker, number, spare, now_ns)

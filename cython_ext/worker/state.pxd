@@ -7,18 +7,21 @@ from libc.string cimport memcpy, memset
 from cython_ext.base.counters cimport C_NO_FLIGHT_BLOCK, COUNTER_COUNT, Counters, count
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
-from cython_ext.base.siphash cimport SipKey
+from cython_ext.base.siphash cimport SipKey, siphash
+from cython_ext.base.tally cimport Tally, tally_add, tally_init, tally_release
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
 from cython_ext.net.reply cimport Replies, replies_init
 from cython_ext.tcp.conn cimport (
-    CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn, tick_of,
+    CONN_IPV6, CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, CONN_TALLIED, TCP_SYN_RCVD, TCP_TIME_WAIT,
+    TcpConn, tick_of,
 )
 from cython_ext.tcp.flight cimport Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
+from cython_ext.wire.bytes cimport load_u64
 from cython_ext.worker.queue cimport (
     Service, Session, service_init, service_release, session_end, session_start,
 )
@@ -47,6 +50,7 @@ cdef struct WorkerConfig:
     uint32_t connections
     uint32_t request_buffers
     uint32_t flights                # connections that may have a flight block at a time
+    uint32_t per_source             # connections that one source may have; 0: as many as there are
     bint newreno                    # congestion control: NewReno instead of CUBIC
     uint32_t mtu                    # octets of the IP packet
     uint32_t idle_ticks
@@ -63,6 +67,9 @@ cdef struct Worker:
     Local local
     Replies replies                 # about addresses that are ours alone
     TcpTable table
+    Tally sources                   # established connections of each source, when they are limited
+    uint32_t evict_hand             # record at which the next search for one to give up begins
+    uint64_t cookie_ns              # when the last SYN cookie was sent; 0: never
     Wheel wheel
     Session *sessions               # by the record's number
     Flight *flights                 # blocks for connections with more than one segment out
@@ -103,6 +110,8 @@ cdef inline int worker_init(
     worker.listed = <uint32_t *>calloc(ring, sizeof(uint32_t))
     worker.listed_mask = ring - 1
     worker.flights = <Flight *>calloc(config.flights, sizeof(Flight))
+    if config.per_source and tally_init(&worker.sources, config.connections) != 0:
+        return -1
     if worker.flights == NULL or pool_init(&worker.flight_pool, config.flights) != 0:
         return -1
     return 0 if worker.sessions != NULL and worker.listed != NULL else -1
@@ -110,6 +119,7 @@ cdef inline int worker_init(
 
 cdef inline void worker_release(Worker *worker) noexcept nogil:
     table_release(&worker.table)
+    tally_release(&worker.sources)
     wheel_release(&worker.wheel)
     service_release(&worker.service)
     free(worker.sessions)
@@ -145,6 +155,21 @@ cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:
         conn.flight = NIL
 
 
+cdef inline uint64_t source_hash(const Worker *worker, const TcpConn *conn) noexcept nogil:
+    """Of an IPv4 address, or of the /64 that an IPv6 host has all of."""
+    cdef uint64_t words[2]
+    words[0] = load_u64(conn.peer_address) if conn.flags & CONN_IPV6 else load_u64(conn.peer_address + 8)
+    words[1] = conn.flags & CONN_IPV6
+    return siphash(&worker.table.key, words, 2, 1, 3)
+
+
+cdef inline void source_release(Worker *worker, TcpConn *conn) noexcept nogil:
+    """The connection no longer counts among its source's: it has ended but for TIME-WAIT."""
+    if conn.flags & CONN_TALLIED:
+        conn.flags &= ~<uint32_t>CONN_TALLIED
+        tally_add(&worker.sources, source_hash(worker, conn), -1)
+
+
 cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
     """Frees the connection's record and all it holds."""
     cdef TcpConn *conn = &worker.table.conns[number]
@@ -155,6 +180,7 @@ cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
         wait_unlink(&worker.table, number)
     session_end(&worker.service, &worker.sessions[number])
     flight_give(worker, conn)
+    source_release(worker, conn)
     conn.flags = 0
     table_remove(&worker.table, number)
 

@@ -51,6 +51,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
         "BYPASS_BLOCK": "192.0.2.0/24, 2001:db8::1",
         "BYPASS_SYN_RATE": "50",
         "BYPASS_CONGESTION": "newreno",
+        "BYPASS_CONNECTIONS_PER_SOURCE": "100",
     }
     options = resolve({}, environment).options
     assert options.idle_timeout == 0.5
@@ -61,6 +62,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
     assert options.block == ("192.0.2.0/24", "2001:db8::1/128")
     assert options.syn_rate == 50
     assert options.congestion == "newreno"
+    assert options.connections_per_source == 100
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
         ("block", ("192.0.2.1/24",), "192.0.2.0/24"),
         ("syn_rate", "-1", "no limit"),
         ("congestion", "reno", "cubic or newreno"),
+        ("connections_per_source", "-1", "no limit"),
     ],
 )
 def test_a_wrong_flag_is_a_usage_error_that_says_what_is_allowed(

@@ -98,6 +98,7 @@ class Segment:
     payload: bytes = b""
     options: Options = field(default_factory=Options)
     link: Link = field(default_factory=Link)
+    urgent: int = 0
 
     @property
     def end(self) -> int:
@@ -119,7 +120,7 @@ def tcp_header(segment: Segment, *, offset: int | None = None, checksum: int | N
         flag_bits(segment.flags),
         segment.window,
         0,
-        0,
+        segment.urgent,
     )
     whole = fixed + options + segment.payload
     if checksum is None:

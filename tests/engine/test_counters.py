@@ -93,7 +93,24 @@ def _handshakes(make_host: MakeHost) -> list[Host]:
     other.settle()
     other.engine.drain()
     Peer(other, port=10).send("S")
-    return [host, other]
+    tight = make_host(connections=4, connections_per_source=3)
+    for i in range(3):
+        Peer(tight, port=1 + i).send("S")
+    for i in range(2):
+        Peer(tight, port=11 + i).connect()
+    tight.sleep(1500, 100)
+    Peer(tight, port=13).connect()
+    Peer(tight, port=14).send("A")
+    for i in range(2):
+        Peer(tight, port=15 + i).send("S")
+        tight.settle()
+    Peer(tight, port=15).connect()
+    Peer(tight, port=16).send("S")
+    idle = make_host(connections=1)
+    Peer(idle, port=1).connect()
+    idle.sleep(1500, 100)
+    Peer(idle, port=2).connect()
+    return [host, other, tight, idle]
 
 
 def _strange_segments(make_host: MakeHost) -> list[Host]:

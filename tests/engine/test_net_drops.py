@@ -175,6 +175,9 @@ FRAMES: dict[str, list[bytes]] = {
 }
 
 
+@pytest.mark.rfc("9293", "MUST-3")
+@pytest.mark.rfc("9293", "MUST-57")
+@pytest.mark.rfc("9293", "MUST-63")
 @pytest.mark.parametrize(
     ("reason", "number"), [(reason, i) for reason, frames in FRAMES.items() for i in range(len(frames))]
 )
@@ -205,6 +208,7 @@ def test_octets_behind_the_packet_are_padding(host: Host, version: int, padding:
     assert peer.get()[0].payload.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.rfc("9293", "MUST-50")
 def test_ipv4_options_are_skipped(host: Host) -> None:
     host.inject(build(syn(), ip={"options": 4}))
     host.inject(build(replace(syn(), source_port=998), ip={"options": 40}))
@@ -253,6 +257,8 @@ def test_a_checksum_only_begun_is_taken_where_that_is_allowed(
     assert lenient.settle() == [] and lenient.count("drop_tcp_checksum") == 3
 
 
+@pytest.mark.rfc("9293", "MUST-43")
+@pytest.mark.rfc("9293", "MUST-45")
 def test_several_addresses_of_one_server_are_told_apart(make_host: MakeHost) -> None:
     addresses = [bytes([10, 0, 0, i]) for i in range(1, 33)] + [
         SERVER[6][:-1] + bytes([i]) for i in range(1, 33)

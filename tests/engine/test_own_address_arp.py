@@ -41,12 +41,14 @@ def announcement() -> bytes:
     return EVERYONE_MAC + SERVER_MAC + head + SERVER_MAC + OURS + bytes(6) + OURS
 
 
+@pytest.mark.rfc("5227", "2.6", "SHOULD", "requests for our address are answered")
 @pytest.mark.parametrize("to", [EVERYONE_MAC, SERVER_MAC])
 def test_who_asks_for_our_address_is_told(host: Host, to: bytes) -> None:
     assert answers(host, arp(PEER, OURS, to=to)) == [reply(PEER)]
     assert host.count("arp_replies") == 1
 
 
+@pytest.mark.rfc("5227", "2.1.1", "MUST", "a probe for our address is answered")
 def test_a_probe_is_answered_so_that_its_sender_gives_up(host: Host) -> None:
     assert answers(host, arp(bytes(4), OURS)) == [reply(bytes(4))]
 
@@ -101,6 +103,7 @@ def test_no_shorter_frame_is_read(host: Host) -> None:
     assert answers(host, whole) == [reply(PEER)]
 
 
+@pytest.mark.rfc("5227", "2.4", "MAY", "a claim of our address is answered by an announcement")
 @pytest.mark.parametrize("operation", [1, 2])
 def test_an_address_that_another_claims_is_defended(host: Host, operation: int) -> None:
     claim = arp(OURS, OURS, sender_mac=OTHER_MAC, operation=operation)
@@ -112,6 +115,7 @@ def test_a_claim_of_ours_that_asks_for_another_is_a_conflict_too(host: Host) -> 
     assert answers(host, arp(OURS, OTHER, sender_mac=OTHER_MAC)) == [announcement()]
 
 
+@pytest.mark.rfc("5227", "2.4", "MUST", "at most one defence in DEFEND_INTERVAL")
 def test_the_defence_is_one_announcement_in_ten_seconds(host: Host) -> None:
     claim = arp(OURS, OURS, sender_mac=OTHER_MAC)
     assert answers(host, claim, claim) == [announcement()]

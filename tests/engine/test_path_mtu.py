@@ -63,6 +63,10 @@ def sizes_after(host: Host, peer: Peer) -> set[int]:
     return {got.size for got in peer.get()}
 
 
+@pytest.mark.rfc("9293", "SHLD-6")
+@pytest.mark.rfc("9293", "MUST-54")
+@pytest.mark.rfc("1191", "3", "MUST", "segments follow the MTU that a router names")
+@pytest.mark.rfc("8201", "4", "MUST", "segments follow the MTU of a Packet Too Big")
 @VERSIONS
 @pytest.mark.parametrize("timestamps", [False, True])
 def test_segments_become_as_small_as_the_path_wants(host: Host, version: int, timestamps: bool) -> None:
@@ -73,6 +77,8 @@ def test_segments_become_as_small_as_the_path_wants(host: Host, version: int, ti
     assert max(sizes_after(host, peer)) == 1300 - IP_BYTES[version] - 20 - (12 if timestamps else 0)
 
 
+@pytest.mark.rfc("1191", "6.5", "SHOULD", "what was too large is sent again at once")
+@pytest.mark.rfc("8201", "5.4", "SHOULD", "what was too large is sent again at once")
 @VERSIONS
 def test_the_whole_response_arrives_over_a_path_that_drops_what_is_too_large(
     host: Host, files: dict[str, bytes], version: int
@@ -107,6 +113,8 @@ def test_the_whole_response_arrives_over_a_path_that_drops_what_is_too_large(
     assert max(map(len, taken.values())) == most
 
 
+@pytest.mark.rfc("1191", "3", "MUST", "an error never raises the path MTU")
+@pytest.mark.rfc("8201", "4", "MUST", "an error never raises the path MTU")
 @VERSIONS
 def test_a_later_error_lowers_further_and_never_raises(host: Host, version: int) -> None:
     peer = waiting(host, version)
@@ -118,6 +126,7 @@ def test_a_later_error_lowers_further_and_never_raises(host: Host, version: int)
     assert max(sizes_after(host, peer)) == 1300 - IP_BYTES[version] - 20
 
 
+@pytest.mark.rfc("1191", "3", "MUST", "forged errors cannot make segments ever smaller")
 @pytest.mark.parametrize("mtu", [1, 68, 296, 551, 552])
 def test_no_ipv4_path_makes_segments_smaller_than_552(host: Host, mtu: int) -> None:
     peer = waiting(host, 4)
@@ -126,6 +135,7 @@ def test_no_ipv4_path_makes_segments_smaller_than_552(host: Host, mtu: int) -> N
     assert max(sizes_after(host, peer)) == 552 - 40
 
 
+@pytest.mark.rfc("8201", "4", "MUST", "the path MTU is never below 1280")
 @pytest.mark.parametrize("mtu", [0, 1, 552, 1279])
 def test_an_ipv6_error_below_1280_is_ignored(host: Host, mtu: int) -> None:
     peer = waiting(host, 6)
@@ -137,6 +147,7 @@ def test_an_ipv6_error_below_1280_is_ignored(host: Host, mtu: int) -> None:
     assert max(sizes_after(host, peer)) == 1280 - 60
 
 
+@pytest.mark.rfc("1191", "5", "SHOULD", "a router that names no MTU means the next plateau")
 @pytest.mark.parametrize(("octets", "mtu"), [(1460, 1492), (1450, 1006), (960, 552), (300, 552)])
 def test_a_router_that_names_no_mtu_means_the_next_plateau(host: Host, octets: int, mtu: int) -> None:
     peer = waiting(host, 4)
@@ -145,6 +156,7 @@ def test_a_router_that_names_no_mtu_means_the_next_plateau(host: Host, octets: i
     assert max(sizes_after(host, peer)) == mtu - 40
 
 
+@pytest.mark.rfc("5927", "4.1", "SHOULD", "an ICMP error is believed only about octets in flight")
 @VERSIONS
 def test_only_a_segment_in_flight_is_believed(host: Host, version: int) -> None:
     peer = waiting(host, version)
@@ -158,6 +170,7 @@ def test_only_a_segment_in_flight_is_believed(host: Host, version: int) -> None:
     assert host.count("path_mtu_lowered") == 1
 
 
+@pytest.mark.rfc("5927", "7.2", "SHOULD", "an error about what was acknowledged is ignored")
 @VERSIONS
 def test_an_error_about_what_was_acknowledged_is_ignored(host: Host, version: int) -> None:
     peer = waiting(host, version)
@@ -194,6 +207,7 @@ def _malformed(peer: Peer) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.rfc("9293", "MUST-54")
 @VERSIONS
 def test_what_names_no_connection_is_ignored(host: Host, version: int) -> None:
     peer = waiting(host, version)
@@ -204,6 +218,7 @@ def test_what_names_no_connection_is_ignored(host: Host, version: int) -> None:
     assert host.count("path_mtu_lowered") == 0
 
 
+@pytest.mark.rfc("5927", "4", "SHOULD", "malformed errors are dropped")
 @VERSIONS
 def test_what_is_malformed_is_dropped(host: Host, version: int) -> None:
     peer = waiting(host, version)

@@ -78,6 +78,9 @@ def parse_ready() -> bytes:
     return bytes(packet / b"payload")
 
 
+@pytest.mark.rfc("9293", "MUST-2")
+@pytest.mark.rfc("9293", "MUST-68")
+@pytest.mark.rfc("9293", "MUST-69")
 @pytest.mark.parametrize("version", [4, 6])
 def test_what_the_engine_sends_is_what_scapy_would(host: Host, version: int) -> None:
     peer = Peer(host, version=version, timestamps=True, scale=3, tag=(0x8100, 3)).connect()

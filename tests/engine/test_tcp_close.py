@@ -34,6 +34,7 @@ def in_time_wait(host: Host, **options: object) -> Peer:
     return peer
 
 
+@pytest.mark.rfc("9293", "3.6", "MUST", "the client closes first: CLOSE-WAIT, LAST-ACK, CLOSED")
 def test_the_client_closes_first(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("FA")
@@ -59,6 +60,7 @@ def test_the_client_closes_and_our_fin_is_lost(host: Host) -> None:
     assert host.engine.open_connections == 0
 
 
+@pytest.mark.rfc("9293", "MAY-1")
 def test_a_half_closed_client_still_gets_its_response(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("FPA", get_request("/b1m"))
@@ -69,6 +71,7 @@ def test_a_half_closed_client_still_gets_its_response(host: Host) -> None:
     assert host.engine.open_connections == 0 and host.count("connections_closed") == 1
 
 
+@pytest.mark.rfc("9293", "3.6", "MUST", "what is queued is sent before our FIN")
 def test_a_client_that_closes_while_its_response_is_sent_gets_the_rest(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b1m")
@@ -117,6 +120,7 @@ def test_a_fin_behind_octets_that_found_no_buffer_is_not_taken(make_host: MakeHo
     assert got.ack == 2 + len(get_request("/b1")) and "F" in got.flags
 
 
+@pytest.mark.rfc("9293", "3.6", "MUST", "we close first: FIN-WAIT-1, FIN-WAIT-2, TIME-WAIT")
 def test_we_close_first_and_wait(host: Host) -> None:
     peer, last = closed_by_us(host)
     peer.send("A")
@@ -128,12 +132,14 @@ def test_we_close_first_and_wait(host: Host) -> None:
     assert host.sleep(30_000, 100) == []
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "FIN-WAIT-1: a FIN that acknowledges ours leads to TIME-WAIT")
 def test_fin_and_ack_of_ours_in_one_segment(host: Host) -> None:
     peer = in_time_wait(host)
     peer.send("FA", seq=peer.snd - 1)
     peer.expect(seg("A", ack=peer.snd))
 
 
+@pytest.mark.rfc("9293", "3.6", "MUST", "both close at once: CLOSING, TIME-WAIT")
 def test_both_close_at_once(host: Host) -> None:
     peer, last = closed_by_us(host)
     peer.send("FA", ack=last.seq)
@@ -159,6 +165,7 @@ def test_data_behind_our_fin_is_taken_and_forgotten(host: Host) -> None:
     assert host.count("responses_4xx") == 0
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "seventh check: octets behind the peer's FIN are ignored")
 def test_data_behind_the_peers_own_fin_is_not_taken(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("FA")
@@ -167,6 +174,7 @@ def test_data_behind_the_peers_own_fin_is_not_taken(host: Host) -> None:
     peer.expect(seg("A", ack=2))
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "TIME-WAIT: a repeated FIN begins the wait anew")
 def test_a_repeated_fin_restarts_the_wait(host: Host) -> None:
     peer = in_time_wait(host)
     host.sleep(6000, 100)
@@ -180,6 +188,7 @@ def test_a_repeated_fin_restarts_the_wait(host: Host) -> None:
     peer.expect(seg("R"))
 
 
+@pytest.mark.rfc("9293", "MUST-13")
 def test_the_wait_ends_after_twice_the_segment_lifetime(host: Host) -> None:
     peer = in_time_wait(host)
     host.sleep(9900, 100)
@@ -227,6 +236,9 @@ def in_time_wait_again(host: Host, **options: object) -> Peer:
     return peer
 
 
+@pytest.mark.rfc("9293", "SHLD-4")
+@pytest.mark.rfc("9293", "MAY-2")
+@pytest.mark.rfc("6191", "2", "SHOULD", "a SYN with a later timestamp is taken in TIME-WAIT")
 def test_a_new_syn_with_a_later_timestamp_reuses_a_waiting_record(host: Host) -> None:
     peer = in_time_wait(host, timestamps=True)
     old_isn, last = peer.irs, peer.rcv
@@ -239,12 +251,14 @@ def test_a_new_syn_with_a_later_timestamp_reuses_a_waiting_record(host: Host) ->
     assert responses(again.fetch("/b1"))
 
 
+@pytest.mark.rfc("9293", "MAY-2")
 def test_a_new_syn_with_a_later_number_reuses_a_waiting_record(host: Host) -> None:
     peer = in_time_wait(host)
     again = Peer(host, iss=(peer.iss + peer.snd + 1) % (1 << 32)).connect()
     assert host.count("time_wait_reused") == 1 and responses(again.fetch("/b1"))
 
 
+@pytest.mark.rfc("9293", "3.6.1", "MUST", "a reopened connection begins beyond the numbers of the one before")
 def test_a_new_connection_begins_beyond_the_octets_of_the_one_before(host: Host) -> None:
     """RFC 9293 3.6.1: also when that sent more than the clock of sequence numbers moved."""
     peer = Peer(host).connect()
@@ -259,6 +273,7 @@ def test_a_new_connection_begins_beyond_the_octets_of_the_one_before(host: Host)
     assert host.count("time_wait_reused") == 1
 
 
+@pytest.mark.rfc("6191", "2", "SHOULD", "a SYN with timestamps is taken where the old connection had none")
 def test_a_syn_with_timestamps_reuses_the_record_of_one_without(host: Host) -> None:
     """RFC 6191 2."""
     peer = in_time_wait(host)
@@ -266,6 +281,7 @@ def test_a_syn_with_timestamps_reuses_the_record_of_one_without(host: Host) -> N
     assert host.count("time_wait_reused") == 1
 
 
+@pytest.mark.rfc("6191", "2", "SHOULD", "with an equal timestamp the number decides")
 @pytest.mark.parametrize(
     ("stamp", "number", "reused"), [(0, 1, True), (0, 0, False), (-5, 100, False), (1, -9, True)]
 )
@@ -283,6 +299,7 @@ def test_a_syn_with_an_equal_timestamp_needs_a_later_number(
     assert ("S" in got.flags) == reused == bool(host.count("time_wait_reused"))
 
 
+@pytest.mark.rfc("6191", "2", "MUST", "any other SYN in TIME-WAIT is dropped with an ACK")
 @pytest.mark.parametrize("number", [0, -1, -1000])
 def test_an_old_syn_gets_an_ack_and_disturbs_no_waiting_record(host: Host, number: int) -> None:
     peer = in_time_wait(host)

@@ -23,17 +23,21 @@ def sizes(segments: list[Got]) -> list[int]:
     return [got.size for got in segments]
 
 
+@pytest.mark.rfc("6928", "2", "MAY", "the initial window is ten segments")
 def test_the_first_flight_is_ten_segments(host: Host) -> None:
     _, flight = begun(host)
     assert sizes(flight) == [MSS] * 10
 
 
+@pytest.mark.rfc("6928", "2", "MAY", "ten segments are 14600 octets at most")
 def test_the_first_flight_of_large_segments_is_counted_in_octets(make_host: MakeHost) -> None:
     host = make_host(mtu=3740, frame_bytes=4096)
     _, flight = begun(host, mss=3700)
     assert sizes(flight) == [3700] * 3 or sizes(flight) == [3700, 3700, 3700, 3500]
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "slow start grows by at most what an ACK covers")
+@pytest.mark.rfc("9293", "MUST-19")
 def test_slow_start_grows_by_what_each_ack_covers_but_two_segments_at_most(host: Host) -> None:
     peer, _ = begun(host)
     assert sizes(peer.ask("A", ack=1 + MSS)) == [MSS] * 2
@@ -43,6 +47,7 @@ def test_slow_start_grows_by_what_each_ack_covers_but_two_segments_at_most(host:
     assert sum(sizes(sent)) <= 200
 
 
+@pytest.mark.rfc("6928", "2", "SHOULD", "after a lost SYN-ACK the initial window is one segment")
 @pytest.mark.parametrize(("lost", "segments"), [(1, 10), (2, 1)])
 def test_after_two_lost_syn_acks_the_first_flight_is_one_segment(
     host: Host, lost: int, segments: int
@@ -58,6 +63,8 @@ def test_after_two_lost_syn_acks_the_first_flight_is_one_segment(
     assert len(peer.get()) == segments
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "after a timeout the window is one segment")
+@pytest.mark.rfc("9293", "MUST-19")
 def test_after_a_timeout_one_segment_is_sent_again_and_slow_start_begins(host: Host) -> None:
     peer, flight = begun(host)
     host.until_sent(500)
@@ -70,6 +77,7 @@ def test_after_a_timeout_one_segment_is_sent_again_and_slow_start_begins(host: H
     assert host.count("retransmitted") == 1 + 2 + 4
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "ssthresh is at most half of what was in flight")
 def test_slow_start_after_a_timeout_ends_at_half_of_what_was_in_flight(host: Host) -> None:
     peer, flight = begun(host)
     host.until_sent(500)
@@ -92,6 +100,7 @@ def test_an_ack_for_all_after_a_timeout_sends_nothing_again(host: Host) -> None:
     assert host.count("retransmitted") == 1
 
 
+@pytest.mark.rfc("5681", "3.2", "SHOULD", "fast retransmit at the third duplicate ACK")
 def test_the_third_duplicate_ack_sends_the_first_segment_again(host: Host) -> None:
     peer, flight = begun(host)
     assert peer.ask("A", ack=1) == [] and peer.ask("A", ack=1) == []
@@ -108,6 +117,8 @@ def test_duplicates_of_different_numbers_do_not_add_up(host: Host) -> None:
     assert peer.ask("A", ack=1 + 2 * MSS)[0].seq == 1 + 2 * MSS
 
 
+@pytest.mark.rfc("5681", "3.2", "MUST", "fast recovery inflates with duplicates and deflates at its end")
+@pytest.mark.rfc("6582", "3.2", "MUST", "a full ACK ends recovery")
 def test_recovery_inflates_with_duplicates_and_deflates_with_the_full_ack(host: Host) -> None:
     peer, flight = begun(host)
     for _ in range(3):
@@ -120,6 +131,7 @@ def test_recovery_inflates_with_duplicates_and_deflates_with_the_full_ack(host: 
     assert flight[-1].seq == 1 + 9 * MSS
 
 
+@pytest.mark.rfc("6582", "3.2", "MUST", "a partial ACK sends the next hole again")
 def test_a_partial_ack_sends_the_next_hole_at_once(host: Host) -> None:
     peer, flight = begun(host)
     for _ in range(3):
@@ -134,6 +146,7 @@ def test_a_partial_ack_sends_the_next_hole_at_once(host: Host) -> None:
     assert all(got.seq >= 1 + 10 * MSS for got in after)
 
 
+@pytest.mark.rfc("6582", "3.2", "MUST", "no second fast retransmit within one window of data")
 def test_duplicates_after_recovery_of_the_same_flight_do_not_start_another(host: Host) -> None:
     peer, _ = begun(host)
     for _ in range(3):
@@ -146,6 +159,7 @@ def test_duplicates_after_recovery_of_the_same_flight_do_not_start_another(host:
     assert host.count("fast_retransmits") == 1
 
 
+@pytest.mark.rfc("5681", "2", "MUST", "what counts as a duplicate ACK")
 @pytest.mark.parametrize("what", ["data", "window", "nothing in flight"])
 def test_only_true_duplicates_count(host: Host, what: str) -> None:
     peer, flight = begun(host)
@@ -166,6 +180,8 @@ def test_only_true_duplicates_count(host: Host, what: str) -> None:
     assert len(flight) == 10
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "congestion avoidance adds one segment a round trip")
+@pytest.mark.rfc("9293", "MUST-19")
 def test_congestion_avoidance_adds_one_segment_a_round_trip(host: Host) -> None:
     peer, _ = begun(host)
     for _ in range(3):

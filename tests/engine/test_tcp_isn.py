@@ -23,6 +23,7 @@ def isn(host: Host, **options: object) -> int:
     return peer.irs
 
 
+@pytest.mark.rfc("6528", "3", "MUST", "F is a keyed cryptographic hash")
 def test_the_hash_is_siphash_as_published() -> None:
     """Vectors of the authors' own: key 00 to 0f, message 00 01 02 ..."""
     key = bytes(range(16))
@@ -30,6 +31,9 @@ def test_the_hash_is_siphash_as_published() -> None:
     assert siphash24(key, bytes(range(15))) == 0xA129CA6149BE45E5
 
 
+@pytest.mark.rfc("9293", "SHLD-1")
+@pytest.mark.rfc("9293", "MUST-8")
+@pytest.mark.rfc("6528", "3", "SHOULD", "ISN = M + F(addresses, ports, secret)")
 @pytest.mark.parametrize("version", [4, 6])
 def test_numbers_are_the_clock_plus_a_keyed_hash_of_the_connection(host: Host, version: int) -> None:
     peer = Peer(host, version=version, port=4321, timestamps=True)
@@ -41,12 +45,15 @@ def test_numbers_are_the_clock_plus_a_keyed_hash_of_the_connection(host: Host, v
     assert stamp is not None and stamp[0] == (host.now // MS + (secret >> 32)) % (1 << 32)
 
 
+@pytest.mark.rfc("9293", "MUST-9")
 def test_every_tuple_has_its_own_number(host: Host) -> None:
     addresses = [bytes([10, 0, 0, i]) for i in range(2, 6)]
     numbers = {isn(host, port=port, address=address) for port in range(1, 50) for address in addresses}
     assert len(numbers) == 49 * 4
 
 
+@pytest.mark.rfc("9293", "MUST-8")
+@pytest.mark.rfc("6528", "3", "SHOULD", "M ticks every four microseconds")
 def test_numbers_of_one_tuple_grow_with_the_clock(host: Host) -> None:
     numbers = []
     for _ in range(50):
@@ -56,6 +63,8 @@ def test_numbers_of_one_tuple_grow_with_the_clock(host: Host) -> None:
     assert steps == {250}
 
 
+@pytest.mark.rfc("9293", "MUST-9")
+@pytest.mark.rfc("6528", "3", "MUST", "F cannot be computed from outside")
 def test_another_secret_gives_other_numbers(make_host: MakeHost) -> None:
     numbers = {isn(make_host(secret=SECRET[:i] + b"\xaa" + SECRET[i + 1 :])) for i in range(16, 32)}
     assert len(numbers) == 16

@@ -19,6 +19,7 @@ from tests.engine.stream import responses
 REQUEST = get_request("/b1")
 
 
+@pytest.mark.rfc("9293", "MUST-58")
 def test_a_request_in_one_segment_is_acknowledged_by_its_response(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("PA", REQUEST)
@@ -26,6 +27,8 @@ def test_a_request_in_one_segment_is_acknowledged_by_its_response(host: Host) ->
     assert got.ack == 1 + len(REQUEST) and got.payload and got.window == 16384
 
 
+@pytest.mark.rfc("9293", "MUST-40")
+@pytest.mark.rfc("9293", "SHLD-19")
 def test_a_request_octet_by_octet_is_acknowledged_each_time(host: Host) -> None:
     peer = Peer(host).connect()
     for i in range(len(REQUEST) - 1):
@@ -36,6 +39,7 @@ def test_a_request_octet_by_octet_is_acknowledged_each_time(host: Host) -> None:
     assert got.payload.startswith(b"HTTP/1.1 200") and got.window == 16384
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "first check: an old duplicate gets an ACK")
 def test_a_repeated_segment_is_acknowledged_and_not_taken_again(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b1")
@@ -45,6 +49,7 @@ def test_a_repeated_segment_is_acknowledged_and_not_taken_again(host: Host) -> N
     assert host.count("requests") == 1 and host.count("out_of_window") == 1
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "a segment is trimmed to the window")
 def test_only_the_new_octets_of_an_overlapping_segment_are_taken(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("A", REQUEST[:20])
@@ -89,6 +94,7 @@ def test_an_ack_on_an_out_of_order_segment_counts(host: Host) -> None:
     assert host.sleep(2000) == [], f"acknowledged octets are sent again: {got}"
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "first check: an unacceptable segment gets an ACK")
 def test_what_lies_beyond_the_window_is_not_taken(host: Host) -> None:
     peer = Peer(host).connect()
     head = b"GET /b1 HTTP/1.1\r\nHost: a\r\nX: "
@@ -123,6 +129,7 @@ def test_an_ack_at_the_edge_of_a_filled_window_counts(host: Host) -> None:
     assert host.sleep(2000) == [] and host.count("out_of_window") == 0
 
 
+@pytest.mark.rfc("9293", "3.8.4", "MUST", "a keep-alive probe gets an ACK")
 def test_a_keepalive_probe_is_answered(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("A", seq=0)
@@ -131,6 +138,7 @@ def test_a_keepalive_probe_is_answered(host: Host) -> None:
     peer.expect(seg("A", seq=1, ack=1))
 
 
+@pytest.mark.rfc("7323", "5.3", "MUST", "PAWS: an old timestamp is refused with an ACK")
 @pytest.mark.parametrize("old", [1, 1000, 1 << 30])
 def test_an_old_timestamp_is_refused_and_answered(host: Host, old: int) -> None:
     peer = Peer(host, timestamps=True).connect()
@@ -140,6 +148,7 @@ def test_an_old_timestamp_is_refused_and_answered(host: Host, old: int) -> None:
     assert host.count("paws_rejected") == 1 and host.count("requests") == 0
 
 
+@pytest.mark.rfc("7323", "4.3", "MUST", "the echoed timestamp is that of the segment that spans the last ACK")
 def test_the_timestamp_that_spans_the_last_ack_is_echoed(host: Host) -> None:
     peer = Peer(host, timestamps=True).connect()
     host.sleep(50)
@@ -154,6 +163,8 @@ def test_the_timestamp_that_spans_the_last_ack_is_echoed(host: Host) -> None:
     assert peer.get()[0].options.timestamps[1] == again  # type: ignore[index]
 
 
+@pytest.mark.rfc("7323", "5.4", "MUST", "the timestamp clock ticks once in 1 ms to 1 s")
+@pytest.mark.rfc("7323", "7.1", "SHOULD", "timestamps begin at a random offset of the connection")
 def test_the_timestamp_clock_ticks_in_milliseconds_from_a_secret_origin(host: Host) -> None:
     peer, other = Peer(host, timestamps=True), Peer(host, timestamps=True, port=2)
     first = peer.syn().options.timestamps
@@ -165,6 +176,7 @@ def test_the_timestamp_clock_ticks_in_milliseconds_from_a_secret_origin(host: Ho
     assert (got.options.timestamps[0] - first[0]) % (1 << 32) == 1234
 
 
+@pytest.mark.rfc("7323", "3.2", "SHOULD", "a segment without the agreed timestamp is dropped")
 def test_a_segment_without_the_agreed_timestamp_is_dropped(host: Host) -> None:
     peer = Peer(host, timestamps=True).connect()
     peer.send("PA", REQUEST, options=Options())
@@ -172,6 +184,8 @@ def test_a_segment_without_the_agreed_timestamp_is_dropped(host: Host) -> None:
     assert host.count("paws_rejected") == 1
 
 
+@pytest.mark.rfc("9293", "MUST-5")
+@pytest.mark.rfc("7323", "3.2", "MUST", "timestamps that were not agreed on are ignored")
 def test_a_timestamp_nobody_agreed_on_is_no_matter(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("PA", REQUEST, options=Options(timestamps=(1, 2)))
@@ -180,6 +194,7 @@ def test_a_timestamp_nobody_agreed_on_is_no_matter(host: Host) -> None:
     assert peer.get()[0].payload
 
 
+@pytest.mark.rfc("7323", "5.2", "MUST", "timestamps are compared modulo 2^32")
 def test_a_timestamp_clock_may_wrap(host: Host) -> None:
     peer = Peer(host, timestamps=True)
     peer.send("S", options=Options(timestamps=(0xFFFFFFFF, 0)))

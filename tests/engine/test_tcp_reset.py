@@ -9,6 +9,7 @@ from tests.engine.host import Host
 from tests.engine.peer import Peer, check, seg
 
 
+@pytest.mark.rfc("9293", "3.5.2", "MUST", "no connection: a segment with ACK gets a RST at its ACK")
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("tag", [None, (0x8100, 5)])
 @pytest.mark.parametrize("flags", ["A", "PA", "FA", "SA", "FSA", "UA"])
@@ -21,6 +22,12 @@ def test_a_segment_with_ack_to_no_connection_gets_a_rst_at_its_ack(
     assert host.count("no_connection") == host.count("rst_sent") == 1
 
 
+@pytest.mark.rfc(
+    "9293",
+    "3.10.7.1",
+    "MUST",
+    "no connection: a segment without ACK gets a RST that acknowledges it",
+)
 @pytest.mark.parametrize(
     ("flags", "payload", "length"),
     [("F", b"", 1), ("", b"", 0), ("P", b"abcd", 4), ("FP", b"abcd", 5), ("FS", b"", 2), ("U", b"", 0)],
@@ -33,6 +40,7 @@ def test_a_segment_without_ack_to_no_connection_gets_a_rst_that_acknowledges_it(
     check(got, seg("RA", seq=0, ack=10 + length, window=0, payload=b""))
 
 
+@pytest.mark.rfc("9293", "3.10.7.1", "MUST", "no connection: a RST gets no answer")
 @pytest.mark.parametrize("flags", ["R", "RA", "RS", "RSA", "FRA"])
 def test_a_rst_to_no_connection_gets_no_answer(host: Host, flags: str) -> None:
     Peer(host).send(flags, seq=5, ack=6)
@@ -40,6 +48,8 @@ def test_a_rst_to_no_connection_gets_no_answer(host: Host, flags: str) -> None:
     assert host.count("no_connection") == 1 and host.engine.open_connections == 0
 
 
+@pytest.mark.rfc("5961", "3.2", "MUST", "a RST at RCV.NXT resets")
+@pytest.mark.rfc("9293", "MAY-12")
 def test_a_rst_at_the_next_octet_ends_the_connection_at_once(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("R")
@@ -48,6 +58,7 @@ def test_a_rst_at_the_next_octet_ends_the_connection_at_once(host: Host) -> None
     assert host.sleep(5000) == []
 
 
+@pytest.mark.rfc("9293", "MUST-12")
 def test_a_rst_while_a_response_is_on_its_way_stops_it(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b1m")
@@ -57,6 +68,8 @@ def test_a_rst_while_a_response_is_on_its_way_stops_it(host: Host) -> None:
     assert host.sleep(3000) == [] and host.engine.open_connections == 0
 
 
+@pytest.mark.rfc("5961", "3.2", "MUST", "a RST in the window but not at RCV.NXT gets a challenge ACK")
+@pytest.mark.rfc("9293", "MAY-12")
 @pytest.mark.parametrize("timestamps", [False, True])
 @pytest.mark.parametrize("offset", [1, 100, 16383])
 def test_a_rst_elsewhere_in_the_window_gets_a_challenge_ack(
@@ -69,6 +82,7 @@ def test_a_rst_elsewhere_in_the_window_gets_a_challenge_ack(
     assert host.engine.open_connections == 1
 
 
+@pytest.mark.rfc("5961", "3.2", "MUST", "a RST outside the window is silently dropped")
 @pytest.mark.parametrize("offset", [-1, -5000, 16385, 20000, 1 << 31])
 def test_a_rst_outside_the_window_is_ignored(host: Host, offset: int) -> None:
     peer = Peer(host).connect()
@@ -78,6 +92,7 @@ def test_a_rst_outside_the_window_is_ignored(host: Host, offset: int) -> None:
     assert host.engine.open_connections == 1 and host.count("connections_reset") == 0
 
 
+@pytest.mark.rfc("7323", "5.2", "MUST", "a RST is not subject to PAWS")
 def test_a_rst_needs_no_timestamp(host: Host) -> None:
     peer = Peer(host, timestamps=True).connect()
     peer.timestamps = False
@@ -86,6 +101,7 @@ def test_a_rst_needs_no_timestamp(host: Host) -> None:
     assert host.engine.open_connections == 0 and host.count("connections_reset") == 1
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "second check: a RST ends the connection in every state")
 @pytest.mark.parametrize("state", ["CLOSE_WAIT", "FIN_WAIT_1", "FIN_WAIT_2", "LAST_ACK", "TIME_WAIT"])
 def test_a_rst_ends_the_connection_in_every_state(host: Host, state: str) -> None:
     peer = Peer(host).connect()
@@ -112,6 +128,7 @@ def test_a_rst_ends_the_connection_in_every_state(host: Host, state: str) -> Non
     peer.expect(seg("R"))
 
 
+@pytest.mark.rfc("5961", "4.2", "MUST", "a SYN in a synchronized state gets a challenge ACK")
 @pytest.mark.parametrize("offset", [-1, 0, 1, 16383, 20000])
 @pytest.mark.parametrize("flags", ["S", "SA"])
 def test_a_syn_on_an_open_connection_gets_an_ack_wherever_it_stands(
@@ -131,6 +148,7 @@ def test_a_syn_without_timestamps_on_a_connection_with_them_gets_an_ack(host: Ho
     assert host.count("paws_rejected") == 1
 
 
+@pytest.mark.rfc("5961", "4.2", "MUST", "a client that restarted resets the old connection")
 def test_a_client_that_forgot_the_connection_can_open_another(host: Host) -> None:
     peer = Peer(host).connect()
     again = Peer(host, iss=peer.iss + 5000)
@@ -144,6 +162,7 @@ def test_a_client_that_forgot_the_connection_can_open_another(host: Host) -> Non
     assert Peer(host, iss=again.iss).connect().fetch("/b1")
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "fifth check: an ACK of what was never sent gets an ACK")
 def test_an_ack_of_what_was_never_sent_gets_an_ack_and_is_dropped(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("PA", b"GET /b1 HTTP/1.1\r\nHost: a\r\n\r\n", ack=2, seq=1)
@@ -151,6 +170,8 @@ def test_an_ack_of_what_was_never_sent_gets_an_ack_and_is_dropped(host: Host) ->
     assert host.count("bad_acks") == 1 and host.count("requests") == 0
 
 
+@pytest.mark.rfc("5961", "5.2", "MUST", "an ACK that is too old or too new is discarded with an ACK")
+@pytest.mark.rfc("9293", "MAY-12")
 def test_an_ack_from_long_ago_gets_an_ack_and_is_dropped(host: Host) -> None:
     peer = Peer(host, window=1000).connect()
     peer.send("A", ack=1 - 1000)
@@ -160,6 +181,7 @@ def test_an_ack_from_long_ago_gets_an_ack_and_is_dropped(host: Host) -> None:
     assert host.count("bad_acks") == 1
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "fifth check: a segment without ACK is dropped")
 def test_a_segment_without_ack_on_an_open_connection_is_dropped(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("P", b"GET /b1 HTTP/1.1\r\nHost: a\r\n\r\n", seq=1)

@@ -32,6 +32,7 @@ def fetch(make_host: MakeHost, files: dict[str, bytes]) -> Fetch:
     return run
 
 
+@pytest.mark.rfc("6675", "5", "MUST", "only what is not SACKed is sent again")
 def test_exactly_what_was_lost_is_sent_again(fetch: Fetch) -> None:
     lost = {160, 180, 181, 200, 350, 500}
     seconds, host = fetch(Path(drop_once=lost))
@@ -40,12 +41,14 @@ def test_exactly_what_was_lost_is_sent_again(fetch: Fetch) -> None:
     assert seconds < 0.4
 
 
+@pytest.mark.rfc("6675", "5", "MUST", "recovery goes on until all holes are filled")
 @pytest.mark.parametrize(("loss", "most_s"), [(0.0, 0.2), (0.001, 0.3), (0.01, 0.6), (0.05, 5), (0.1, 12)])
 def test_a_megabyte_arrives_in_time_at_any_loss(fetch: Fetch, loss: float, most_s: float) -> None:
     seconds, _ = fetch(Path(loss=loss, loss_back=loss))
     assert seconds < most_s
 
 
+@pytest.mark.rfc("6675", "3", "SHOULD", "SACK is used wherever it was agreed on")
 @pytest.mark.parametrize("loss", [0.01, 0.05, 0.1])
 def test_sack_is_faster_than_duplicate_acks(fetch: Fetch, loss: float) -> None:
     with_sack, _ = fetch(Path(loss=loss, loss_back=loss))
@@ -53,11 +56,14 @@ def test_sack_is_faster_than_duplicate_acks(fetch: Fetch, loss: float) -> None:
     assert with_sack < without
 
 
+@pytest.mark.rfc("8985", "6.2", "SHOULD", "the reordering window grows with reordering seen")
+@pytest.mark.rfc("2883", "5", "MAY", "a duplicate SACK tells of a needless repetition")
 def test_reordering_is_not_taken_for_loss_for_ever(fetch: Fetch) -> None:
     _, host = fetch(Path(jitter_ms=4))
     assert host.count("retransmitted") < 20 and host.count("retransmission_timeouts") == 0
 
 
+@pytest.mark.rfc("8985", "7.3", "SHOULD", "a tail loss probe goes before the timeout")
 def test_a_lost_tail_is_found_by_a_probe_and_not_by_the_timeout(fetch: Fetch) -> None:
     """10 240 octets and a head are 8 segments, 0 to 7."""
     _, host = fetch(Path(drop_once={6, 7}), "b10k")
@@ -65,12 +71,15 @@ def test_a_lost_tail_is_found_by_a_probe_and_not_by_the_timeout(fetch: Fetch) ->
     assert host.count("retransmission_timeouts") == 0
 
 
+@pytest.mark.rfc("4821", "7.7", "MUST", "a path that swallows large packets silently is found out")
 def test_a_path_that_swallows_large_packets_is_found_out(fetch: Fetch) -> None:
     seconds, host = fetch(Path(largest=1200))
     assert host.count("black_holes") == 1
     assert seconds < 3
 
 
+@pytest.mark.rfc("9293", "SHLD-8")
+@pytest.mark.rfc("3168", "6.1.2", "MUST", "a mark reduces the window once, and sends nothing again")
 def test_a_mark_instead_of_a_loss_reduces_without_sending_again(fetch: Fetch) -> None:
     _, host = fetch(Path(mark={40, 300}), ecn=True)
     assert host.count("ecn_reductions") == 2
@@ -82,6 +91,7 @@ def test_a_long_path_with_loss_is_survived(fetch: Fetch) -> None:
     assert seconds < 8 and host.count("retransmission_timeouts") == 0
 
 
+@pytest.mark.rfc("3522", "3.2", "MAY", "an ACK that echoes an older timestamp undoes a spurious timeout")
 def test_a_late_ack_undoes_the_timeout(fetch: Fetch) -> None:
     """The path falls silent for longer than the timeout, then delivers all of it (RFC 3522)."""
     _, host = fetch(Path(stall=(10, 60, 400.0)))
@@ -99,6 +109,7 @@ def test_without_a_block_duplicate_acks_still_recover(fetch: Fetch, make_host: M
     assert host.count("no_flight_block") >= 1
 
 
+@pytest.mark.rfc("8985", "6.2", "SHOULD", "the reordering window grows with reordering seen")
 @pytest.mark.parametrize("key", range(6))
 def test_reordering_is_learned_whatever_the_initial_sequence_number(
     make_host: MakeHost, files: dict[str, bytes], key: int

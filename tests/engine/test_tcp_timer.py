@@ -15,6 +15,7 @@ def sizes(segments: list[Got]) -> list[int]:
     return [got.size for got in segments]
 
 
+@pytest.mark.rfc("6298", "2.1", "SHOULD", "the first timeout is one second")
 def test_without_a_sample_the_first_timeout_comes_after_a_second(host: Host) -> None:
     peer = Peer(host)
     peer.syn()
@@ -28,6 +29,9 @@ def test_without_a_sample_the_first_timeout_comes_after_a_second(host: Host) -> 
     assert again.seq == first.seq and again.payload == first.payload
 
 
+@pytest.mark.rfc("9293", "MUST-20")
+@pytest.mark.rfc("9293", "MUST-19")
+@pytest.mark.rfc("6298", "5.5", "MUST", "the timeout doubles")
 def test_the_timeout_doubles_until_the_peer_is_given_up(make_host: MakeHost) -> None:
     host = make_host(idle_timeout_ns=10**12)
     peer, (first,) = begun(host, "/b64")
@@ -46,6 +50,7 @@ def test_the_timeout_doubles_until_the_peer_is_given_up(make_host: MakeHost) -> 
     assert host.sleep(5000, 50) == []
 
 
+@pytest.mark.rfc("6298", "2.2", "MUST", "the first sample R makes a timeout of R + 4 * R/2")
 @pytest.mark.parametrize(("rtt_ms", "timeout_ms"), [(1, 200), (100, 300), (300, 900), (900, 2700)])
 def test_the_timeout_follows_the_round_trip_time(host: Host, rtt_ms: int, timeout_ms: int) -> None:
     """RFC 6298 2.2: R + 4 * R / 2."""
@@ -58,6 +63,7 @@ def test_the_timeout_follows_the_round_trip_time(host: Host, rtt_ms: int, timeou
     assert host.until_sent(10_000) == pytest.approx(timeout_ms, abs=4)
 
 
+@pytest.mark.rfc("6298", "2.3", "MUST", "later samples are smoothed with 1/8 and 1/4")
 def test_the_round_trip_time_is_smoothed(host: Host) -> None:
     """RFC 6298 2.3 by hand: samples of 400, 800 and 400 ms."""
     peer = Peer(host)
@@ -78,6 +84,8 @@ def test_the_round_trip_time_is_smoothed(host: Host) -> None:
     assert host.until_sent(10_000) == pytest.approx(srtt + 4 * var, abs=4)
 
 
+@pytest.mark.rfc("9293", "MUST-18")
+@pytest.mark.rfc("6298", "3", "MUST", "Karn's algorithm")
 def test_what_was_sent_twice_gives_no_sample(host: Host) -> None:
     """Karn's algorithm: the acknowledgement may be of either."""
     peer = Peer(host)
@@ -95,6 +103,7 @@ def test_what_was_sent_twice_gives_no_sample(host: Host) -> None:
     assert host.until_sent(1000) == pytest.approx(300, abs=4)
 
 
+@pytest.mark.rfc("9293", "MUST-18")
 def test_what_a_fast_retransmit_repeated_gives_no_sample(host: Host) -> None:
     peer = Peer(host)
     peer.syn()
@@ -112,6 +121,7 @@ def test_what_a_fast_retransmit_repeated_gives_no_sample(host: Host) -> None:
     assert host.count("fast_retransmits") == 1
 
 
+@pytest.mark.rfc("6298", "5.7", "MUST", "after a lost SYN-ACK the timeout is three seconds")
 def test_after_a_lost_syn_ack_the_timeout_is_three_seconds(host: Host) -> None:
     """RFC 6298 5.7."""
     peer = Peer(host)
@@ -124,6 +134,7 @@ def test_after_a_lost_syn_ack_the_timeout_is_three_seconds(host: Host) -> None:
     assert host.until_sent(5000) == pytest.approx(3000, abs=5)
 
 
+@pytest.mark.rfc("6298", "5.3", "MUST", "an ACK of new octets restarts the timer")
 def test_a_timer_is_restarted_by_every_ack_of_new_octets(host: Host) -> None:
     peer, _ = begun(host)
     for i in range(1, 5):
@@ -134,6 +145,7 @@ def test_a_timer_is_restarted_by_every_ack_of_new_octets(host: Host) -> None:
     assert host.count("retransmission_timeouts") == 0
 
 
+@pytest.mark.rfc("6298", "5.4", "MUST", "the timer sends the earliest segment again")
 def test_a_lost_fin_is_sent_again_with_the_octets_before_it(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b64", close=True)
@@ -147,6 +159,7 @@ def test_a_lost_fin_is_sent_again_with_the_octets_before_it(host: Host) -> None:
     assert "F" in fin.flags and fin.size == 0 and fin.seq == first.seq + first.size
 
 
+@pytest.mark.rfc("9293", "3.8.1", "MUST", "what is sent again is the same octets")
 def test_octets_sent_again_in_a_later_second_are_the_same_octets(host: Host) -> None:
     peer, (first,) = begun(host, "/b64")
     second = host.wall_second

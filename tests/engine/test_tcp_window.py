@@ -15,6 +15,8 @@ from tests.engine.peer import Peer, get_request, seg
 from tests.engine.stream import responses
 
 
+@pytest.mark.rfc("9293", "MUST-1")
+@pytest.mark.rfc("9293", "3.8.6", "MUST", "no more is sent than the window allows")
 @pytest.mark.parametrize("window", [1, 2, 100, 536, 1459, 1460, 1461, 5000, 65535])
 @pytest.mark.parametrize("scale", [None, 0, 2])
 def test_a_response_fills_the_window_and_no_more(host: Host, window: int, scale: int | None) -> None:
@@ -27,6 +29,8 @@ def test_a_response_fills_the_window_and_no_more(host: Host, window: int, scale:
     assert sent == most or most > 1460
 
 
+@pytest.mark.rfc("9293", "REC-1")
+@pytest.mark.rfc("7323", "2.2", "MUST", "the window of a SYN is never scaled")
 def test_the_scale_applies_to_every_segment_but_the_syn(host: Host) -> None:
     peer = Peer(host, window=10, scale=14)
     peer.syn()
@@ -35,6 +39,7 @@ def test_the_scale_applies_to_every_segment_but_the_syn(host: Host) -> None:
     assert sum(got.size for got in peer.get()) == 14600
 
 
+@pytest.mark.rfc("7323", "2.3", "MUST", "a scale above 14 counts as 14")
 @pytest.mark.parametrize("scale", [15, 255])
 def test_a_scale_above_14_counts_as_14(host: Host, scale: int) -> None:
     peer = Peer(host, window=1, scale=scale)
@@ -44,12 +49,14 @@ def test_a_scale_above_14_counts_as_14(host: Host, scale: int) -> None:
     assert host.count("retransmitted") == 0
 
 
+@pytest.mark.rfc("7323", "1.3", "MUST", "without an offer in both SYNs nothing is scaled")
 def test_without_scaling_the_window_is_what_it_says(host: Host) -> None:
     peer = Peer(host, window=3000).connect()
     peer.request("/b1m")
     assert [got.size for got in peer.get()] == [1460, 1460]
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "SND.WND follows the newest segment (SND.WL1, SND.WL2)")
 def test_an_older_segment_does_not_change_the_window(host: Host) -> None:
     peer = Peer(host, window=2920).connect()
     peer.request("/b10k")
@@ -73,6 +80,7 @@ def test_a_late_segment_with_a_newer_ack_moves_the_edge_of_the_window_nowhere(ho
     peer.expect(seg("A", ack=peer.snd, payload=b""))
 
 
+@pytest.mark.rfc("9293", "3.10.7.4", "MUST", "SND.WND follows the newest segment (SND.WL1, SND.WL2)")
 def test_a_newer_segment_with_an_older_ack_does_not_open_the_window(host: Host) -> None:
     peer = Peer(host, window=2920).connect()
     peer.request("/b10k")
@@ -82,6 +90,10 @@ def test_a_newer_segment_with_an_older_ack_does_not_open_the_window(host: Host) 
     peer.expect(seg("A", payload=b""), seg("A", ack=peer.snd, payload=b""))
 
 
+@pytest.mark.rfc("9293", "MUST-35")
+@pytest.mark.rfc("9293", "MUST-36")
+@pytest.mark.rfc("9293", "SHLD-29")
+@pytest.mark.rfc("9293", "SHLD-30")
 def test_nothing_is_sent_into_a_closed_window_but_a_probe(host: Host) -> None:
     peer = Peer(host, window=0).connect()
     peer.request("/b64")
@@ -148,6 +160,7 @@ def test_a_timer_that_waited_for_the_window_starts_anew_when_it_opens(host: Host
     assert host.sleep(180) == [], "sent again before its own timeout"
 
 
+@pytest.mark.rfc("9293", "MUST-36")
 def test_an_opened_window_that_was_lost_is_found_by_a_probe(host: Host) -> None:
     peer = Peer(host, window=0).connect()
     peer.request("/b64")
@@ -176,6 +189,7 @@ def test_a_peer_that_never_opens_its_window_is_given_up(make_host: MakeHost) -> 
     assert host.engine.open_connections == 0 and host.count("connections_aborted") == 1
 
 
+@pytest.mark.rfc("9293", "MUST-38")
 def test_small_openings_of_a_large_window_are_not_filled(host: Host) -> None:
     peer = Peer(host, window=20_000).connect()
     peer.request("/b1m")
@@ -186,6 +200,7 @@ def test_small_openings_of_a_large_window_are_not_filled(host: Host) -> None:
         assert all(got.size == 1460 for got in peer.get())
 
 
+@pytest.mark.rfc("9293", "MUST-38")
 def test_a_window_that_stays_small_still_gets_octets_in_time(host: Host) -> None:
     peer = Peer(host, window=20_000).connect()
     peer.request("/b1m")
@@ -202,6 +217,8 @@ def test_a_window_that_stays_small_still_gets_octets_in_time(host: Host) -> None
     assert host.count("connections_aborted") == 0
 
 
+@pytest.mark.rfc("9293", "MUST-34")
+@pytest.mark.rfc("9293", "SHLD-16")
 def test_a_window_that_shrank_below_what_is_lost_still_gets_it_again(host: Host) -> None:
     """RFC 9293 3.8.6: be ready for a window that shrinks."""
     peer = Peer(host, window=20_000).connect()
@@ -219,6 +236,7 @@ def test_a_window_that_shrank_below_what_is_lost_still_gets_it_again(host: Host)
     assert got.seq == 51 and got.size == 50
 
 
+@pytest.mark.rfc("9293", "3.8.6", "MUST", "one ACK may cover any number of octets")
 def test_requests_that_waited_are_answered_when_one_ack_covers_all_responses(host: Host) -> None:
     """More pipelined requests than a connection may have unacknowledged responses."""
     peer = Peer(host).connect()
@@ -232,6 +250,7 @@ def test_requests_that_waited_are_answered_when_one_ack_covers_all_responses(hos
     assert host.sleep(15_000, 20) == [] and host.count("header_timeouts") == 0
 
 
+@pytest.mark.rfc("9293", "MUST-39")
 def test_our_closed_window_is_opened_by_a_segment_of_its_own(host: Host) -> None:
     """A full request buffer that empties without a response: the peer must hear of it."""
     peer = Peer(host).connect()

@@ -13,7 +13,9 @@ SEED = 20_261_123
 DEEP = {
     "drop_short", "drop_other_mac", "drop_not_ip", "drop_ip_header", "drop_ip_length", "drop_fragment",
     "drop_not_tcp", "drop_other_address", "drop_tcp_header", "drop_tcp_checksum", "syn_received",
-    "syn_table_full", "syn_draining", "connections_opened", "connections_closed", "connections_reset",
+    "cookies_sent", "cookies_accepted", "cookies_bad", "source_limited", "table_full",
+    "idle_evicted", "half_open_evicted", "challenges_limited",
+    "syn_draining", "connections_opened", "connections_closed", "connections_reset",
     "connections_aborted", "time_wait_reused", "time_wait_evicted", "no_connection", "rst_sent",
     "rst_ignored", "challenge_acks", "out_of_window", "paws_rejected", "bad_acks", "out_of_order",
     "duplicate_acks", "retransmitted", "fast_retransmits", "retransmission_timeouts", "window_probes",

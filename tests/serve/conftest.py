@@ -151,7 +151,8 @@ class FakeParts:
         self.draining = True
 
     def counters(self) -> dict[str, int]:
-        return {"requests": 12, "tx_octets": 3400}
+        """Of the program and of the engine alike."""
+        return {"requests": 12, "tx_octets": 3400, "dropped_blocked": 7, "source_limited": 2}
 
     def frames_lost(self) -> int:
         return self.lost

@@ -36,6 +36,11 @@ def test_sigterm_drains_and_returns_what_was_done(fake: FakeParts) -> None:
     summary = _serve(fake)
     assert fake.draining
     assert (summary.requests, summary.sent_bytes, summary.left_open) == (12, 3400, 0)
+    kept_out = {words: many for words, many in summary.refused.items() if many}
+    assert kept_out == {
+        "packets of blocked sources": 7,
+        "connections beyond --connections-per-source": 2,
+    }
     assert summary.queues == (QueueTotals(0, 10, 20, 1), QueueTotals(1, 11, 21, 1))
 
 

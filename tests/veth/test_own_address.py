@@ -116,6 +116,7 @@ def test_a_station_that_takes_the_ipv6_address_finds_it_taken(pair: VethPair, se
     assert eventually(lambda: server.counters()["nd_replies"] >= 1)
 
 
+@pytest.mark.rfc("5227", "2.4", "MAY", "a claim of our address is answered by an announcement")
 def test_a_station_that_claims_the_ipv4_address_is_contradicted(pair: VethPair, server: Server) -> None:
     mac = bytes.fromhex("020000000099")
     ours = socket.inet_aton(OWN[4])
@@ -133,6 +134,7 @@ def test_a_station_that_claims_the_ipv4_address_is_contradicted(pair: VethPair, 
     assert eventually(lambda: server.counters()["address_defended"] >= 1)
 
 
+@pytest.mark.rfc("5227", "2.3", "MUST", "the address is announced when it is taken up")
 def test_both_addresses_are_announced(pair: VethPair) -> None:
     with pair.inside_client():
         packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -150,6 +152,7 @@ def test_both_addresses_are_announced(pair: VethPair) -> None:
     assert seen == {4, 6}
 
 
+@pytest.mark.rfc("5227", "2.1.1", "MUST", "an address is probed before it is used")
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_address_that_another_station_has_is_refused_with_its_mac(pair: VethPair, version: int) -> None:
     taken = str(pair.client.v4 if version == 4 else pair.client.v6)

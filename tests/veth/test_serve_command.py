@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -211,10 +212,13 @@ def test_an_own_address_and_a_blocked_source_are_asked_for_on_the_command_line(
 ) -> None:
     own = pair.server.v4 + 76
     block = ("--block", f"{pair.client.v6}", "--block", "192.0.2.0/24", "--syn-rate", "1000")
-    said = wait_for_line(serve("--address", str(own), "--address", str(pair.server.v6), *block), "of packets")
+    process = serve("--address", str(own), "--address", str(pair.server.v6), *block)
+    said = wait_for_line(process, "of packets")
     assert f"own   {own}: answers ARP, neighbour discovery and echo itself" in said
     assert fetch(pair, f"http://{own}/").stdout == PAGE
     assert fetch(pair, f"http://[{pair.server.v6}]/", "--connect-timeout", "1").returncode == 28
+    process.send_signal(signal.SIGTERM)
+    assert re.search(r"kept out: [1-9]\d* packets of blocked sources\n", wait_for_line(process, "kept out"))
 
 
 def test_an_address_of_the_other_end_is_refused(pair: VethPair, site: Path) -> None:

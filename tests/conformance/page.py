@@ -1,0 +1,69 @@
+"""docs/tcp-conformance.md, from the rules."""
+
+from __future__ import annotations
+
+from tests.conformance.rules import NUMBERED, RFCS, ROOT, Row, collect
+from tests.scripts.language import parse
+
+PAGE = ROOT / "docs/tcp-conformance.md"
+
+HEAD = """# What TCP asks for, and what proves it
+
+Written by `python -m tests.conformance --write` from the marks of the tests, the headers of the scripts in
+`tests/scripts` and `tests/conformance/refused.txt`; a test compares. A row is a rule: supported, with the
+tests that prove it, or refused, with the reason. RFC 9293's numbers are those of its Appendix B, and all
+of them are here.
+
+A name that ends in `.tcp` is a script: it is played on this server in virtual time, and where it is marked
+“common” on Linux too, over a veth pair. Where the two disagree the script says so, and a test asserts that
+they still do.
+"""
+
+
+def render(rows: list[Row]) -> str:
+    parts = [HEAD, _summary(rows)]
+    for rfc, title in RFCS.items():
+        mine = [row for row in rows if row.key.rfc == rfc]
+        parts.append(f"## RFC {rfc}: {title}\n")
+        parts.append("| RFC | Section | Level | Rule | Supported | Tests |\n|---|---|---|---|---|---|")
+        parts += [_row(row) for row in mine]
+        parts.append("")
+    return "\n".join([*parts, _linux()]).rstrip() + "\n"
+
+
+def _row(row: Row) -> str:
+    key = row.key
+    support = f"no: {row.refused}" if row.refused else "yes"
+    tests = ", ".join(f"`{_short(test)}`" for test in row.tests) or "–"
+    return f"| {key.rfc} | {key.section} | {key.level} | {key.words} | {support} | {tests} |"
+
+
+def _short(test: str) -> str:
+    """Without the folder that they all share."""
+    return test.removeprefix("tests/").removeprefix("engine/").replace(".py::", "::")
+
+
+def _summary(rows: list[Row]) -> str:
+    supported = sum(not row.refused for row in rows)
+    numbered = [row for row in rows if NUMBERED.match(row.key.level)]
+    kept = sum(not row.refused for row in numbered)
+    return (
+        f"{len(rows)} rules: {supported} supported, {len(rows) - supported} refused. "
+        f"Of the {len(numbered)} numbered requirements of RFC 9293 {kept} are supported.\n"
+        "Files without a folder are in `tests/engine`, the rest in `tests`.\n"
+    )
+
+
+def _linux() -> str:
+    scripts = [parse(path) for path in sorted((ROOT / "tests/scripts").glob("*.tcp"))]
+    lines = [
+        "## Where Linux does otherwise\n",
+        "| Script | What Linux does, and why we do not |",
+        "|---|---|",
+    ]
+    lines += [f"| `scripts/{one.path.name}` | {one.linux} |" for one in scripts if one.linux]
+    return "\n".join(lines)
+
+
+def current() -> str:
+    return render(collect())
