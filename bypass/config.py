@@ -21,6 +21,7 @@ from bypass.text import did_you_mean, parse_duration_s, parse_size_bytes
 Mode = Literal["auto", "native", "generic"]
 Memory = Literal["auto", "copy", "zero-copy"]
 Poll = Literal["latency", "balanced", "efficient"]
+Congestion = Literal["cubic", "newreno"]
 
 
 def _number_of(parse: Callable[[str], float]) -> dict[str, object]:
@@ -88,6 +89,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     poll: Annotated[Poll, Meta(description="latency, balanced or efficient")] = "balanced"
     busy_poll: Annotated[bool, Meta(description="true or false")] = False
     connections: Annotated[int, Meta(ge=64, le=1 << 24, description="a number from 64 to 16777216")] = 65536
+    congestion: Annotated[Congestion, Meta(description="cubic or newreno")] = "cubic"
     idle_timeout: PositiveDuration = 60.0
     drain_timeout: Duration = 10.0
     max_memory: SizeBytes = 0

@@ -11,7 +11,7 @@ import click
 
 from bypass.cli.console import Messages, messages_of, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
-from bypass.config import Mode, Poll, ServeOptions, resolve
+from bypass.config import Congestion, Mode, Poll, ServeOptions, resolve
 from bypass.errors import ExitCode
 from bypass.serve.lifecycle import Summary
 from bypass.serve.server import Server
@@ -49,6 +49,9 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
     "--busy-poll", is_flag=True, default=None, help="Poll the driver too, where it stands the test."
 )
 @click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
+@click.option(
+    "--congestion", type=click.Choice(get_args(Congestion)), help="Congestion control.  [default: cubic]"
+)
 @click.option("--idle-timeout", metavar="TIME", help="Close connections idle for so long.  [default: 60s]")
 @click.option("--block", multiple=True, metavar="CIDR", help="Drop what comes from there.")
 @click.option("--syn-rate", metavar="N", help="Connections per second and source.  [default: no limit]")

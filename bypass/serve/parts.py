@@ -129,6 +129,7 @@ def _make_engine(plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> Da
         secret=secrets.token_bytes(32),
         mtu=plan.interface.mtu_bytes,
         connections=plan.connections,
+        congestion=plan.congestion,
         connections_per_source=plan.connections_per_source,
         idle_timeout_ns=plan.idle_timeout_ns,
         accept_partial_checksums=plan.accept_partial_checksums,

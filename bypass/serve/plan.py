@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from bypass.config import Memory, Mode, Poll, ServeOptions
+from bypass.config import Congestion, Memory, Mode, Poll, ServeOptions
 from bypass.errors import ConfigError, UnavailableError
 from bypass.nic.quirks import leaves_partial_checksums, needs_full_page_frames
 from bypass.serve.interface import Address, Interface
@@ -64,6 +64,7 @@ class Plan:
     cpu: int
     blocked: tuple[IPv4Network | IPv6Network, ...] = ()
     syn_rate: int = 0
+    congestion: Congestion = "cubic"
     connections_per_source: int = 0
 
     @property
@@ -126,6 +127,7 @@ def make_plan(
         cpu=options.cpu,
         blocked=tuple(ip_network(text) for text in options.block),
         syn_rate=options.syn_rate,
+        congestion=options.congestion,
         connections_per_source=options.connections_per_source,
     )
 

@@ -50,6 +50,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
         "BYPASS_ADDRESS": "10.0.0.1,fe80::1%eth0",
         "BYPASS_BLOCK": "192.0.2.0/24, 2001:db8::1",
         "BYPASS_SYN_RATE": "50",
+        "BYPASS_CONGESTION": "newreno",
         "BYPASS_CONNECTIONS_PER_SOURCE": "100",
     }
     options = resolve({}, environment).options
@@ -60,6 +61,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
     assert options.address == ("10.0.0.1", "fe80::1")
     assert options.block == ("192.0.2.0/24", "2001:db8::1/128")
     assert options.syn_rate == 50
+    assert options.congestion == "newreno"
     assert options.connections_per_source == 100
 
 
@@ -80,6 +82,7 @@ def test_quantities_are_read_as_people_write_them() -> None:
         ("queue", ("-1",), "queues"),
         ("block", ("192.0.2.1/24",), "192.0.2.0/24"),
         ("syn_rate", "-1", "no limit"),
+        ("congestion", "reno", "cubic or newreno"),
         ("connections_per_source", "-1", "no limit"),
     ],
 )

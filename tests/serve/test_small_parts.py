@@ -11,9 +11,11 @@ import pytest
 
 from bypass.errors import PrivilegeError, UnavailableError
 from bypass.serve import privileges
+from bypass.serve.parts import kernel_parts
 from bypass.serve.rates import RateMeter
 from bypass.serve.subnet import free_subnets
 from bypass.text import did_you_mean, format_count, parse_duration_s, parse_size_bytes, plural
+from tests.serve.conftest import plan_for
 
 
 def test_durations_and_sizes_are_read() -> None:
@@ -128,3 +130,11 @@ def test_too_little_locked_memory_is_told_with_figures(monkeypatch: pytest.Monke
     _limits(monkeypatch, soft=8 << 20, hard=8 << 20, may_raise=False)
     with pytest.raises(PrivilegeError, match=r"32\.0 MiB.*8\.0 MiB.*LimitMEMLOCK"):
         privileges.allow_locked_memory(32 << 20, frozenset())
+
+
+@pytest.mark.parametrize("name", ["cubic", "newreno"])
+def test_the_engine_is_told_the_congestion_control(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr("bypass._engine.Engine", lambda **options: told.append(options["congestion"]))
+    kernel_parts().engine(plan_for(congestion=name), memoryview(b"image"), [])
+    assert told == [name]
