@@ -87,7 +87,7 @@ cdef struct Worker:
     uint32_t drain                  # set by another thread
     uint32_t offered                # generation of the image to serve, set by another thread
     uint32_t serving                # published: the one that is served
-    uint32_t held[GENERATIONS_MOST] # published: responses that are still made from each
+    uint32_t held[GENERATIONS_MOST]  # published: responses that are still made from each
     uint32_t open_connections       # published: records but those in TIME-WAIT
 
 
