@@ -89,26 +89,38 @@ given: Accept-Encoding is added to it where content is negotiated."""
 
 
 @dataclass(frozen=True, slots=True)
+class Wild:
+    """A part of a pattern that catches. star: any octets, none and slashes too; else one segment's, at
+    least one."""
+
+    name: str
+    star: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRule:
     """A redirect or rewrite that is worked out when the request is there.
 
-    pattern: a path with `:name` for one segment and `*` for the rest, as in `_redirects`; one `*` at
-    most, behind it only literal text. target: a path, or an absolute http(s) URI for redirects, where
-    `:name` and `:splat` stand for what they matched; literal text of it is percent-encoded already.
-    status: 301, 302, 303, 307, 308 redirect; 200 answers what lies at the target's path; any other
-    answers it with that status, and then the target is a path of the site without `:name`.
-    forced: also where the path has a resource of its own. keeps_query: of redirects, the request's query
-    is passed on unless the target has its own.
+    pattern: literal octets and wild cards in turn; the whole path has to match. One wild card in a
+    segment, one star in all, and behind the star only literal octets: so a request costs one pass over
+    its path and no more. query: parameters that the request must have, each with its value or one that
+    is caught. target: a path, or an absolute http(s) URI for redirects; its literal text is
+    percent-encoded already, what was caught is percent-encoded when it is put in, and never into the
+    authority. status: 301, 302, 303, 307, 308 redirect; 200 answers what lies at the target's path; any
+    other answers what lies there with that status, and then the target is literal. forced: also where
+    the path has a resource of its own. keeps_query: of redirects, the request's query is passed on
+    unless the target has its own.
 
     A host's rules are tried in their order, the first that matches is taken; a target is not matched
     against the rules again.
     """
 
-    pattern: bytes
-    target: str
+    pattern: tuple[bytes | Wild, ...]
+    target: tuple[str | Wild, ...]
     status: int
     forced: bool = False
     keeps_query: bool = True
+    query: tuple[tuple[str, str | Wild], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
