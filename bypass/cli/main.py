@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": ("bypass.cli.demo:demo", "Serve a sample site on a pair of virtual interfaces."),
     "build": ("bypass.cli.build:build", "Compile a folder to one site image."),
     "reload": ("bypass.cli.reload:reload", "Have a running server serve its site anew."),
-    "check": ("bypass.cli.check:check", "Look for mistakes in settings before serving."),
+    "check": ("bypass.cli.check:check", "Say what would keep a server from serving, and what mends it."),
     "bench": ("bypass.cli.bench:bench", "Measure on this machine."),
 }
 EXAMPLES = (

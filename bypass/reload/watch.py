@@ -18,7 +18,7 @@ LEAST_PAUSE_S = 0.5
 
 
 class Watcher:
-    """changed: called from a thread of its own when something in the folder, or the image file, has changed."""
+    """changed: called from a thread of its own when something in the folder, or the image file, differs."""
 
     def __init__(self, path: Path, changed: Callable[[], object]) -> None:
         self._file = None if path.is_dir() else path.name
