@@ -46,8 +46,8 @@ Report = Callable[[Reloaded | BypassError], None]
 class Reloader:
     """reload() from any thread; one that `wanted` asks for is answered to `report`.
 
-    image: the one that is served now; it belongs to the reloader from here on. wanted: set by a signal handler
-    or a watcher; however often before somebody comes to it, it is one request.
+    image: the one that is served now; it belongs to the reloader from here on. wanted: set by a signal
+    handler or a watcher; however often before somebody comes to it, it is one request.
     """
 
     def __init__(
