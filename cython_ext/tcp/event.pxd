@@ -11,6 +11,7 @@ cdef enum TcpEvent:
     EVENT_RESET = 16            # answer with a RST made from the segment
     EVENT_SYN_AGAIN = 32        # the peer repeats its SYN: repeat the SYN-ACK
     EVENT_TIME_WAIT = 64        # TIME-WAIT begins, or begins anew
+    EVENT_EARLY = 128           # the segment's octets lie beyond the next one expected
 
 cdef struct TcpEvents:
     const uint8_t *data

@@ -20,8 +20,8 @@ from cython_ext.tcp.conn cimport (
     TCP_TIME_WAIT, TcpConn, conn_takes_data, tick_of,
 )
 from cython_ext.tcp.event cimport (
-    EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_NONE, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents,
+    EVENT_CLOSED, EVENT_DATA, EVENT_EARLY, EVENT_ESTABLISHED, EVENT_NONE, EVENT_RESET, EVENT_SYN_AGAIN,
+    EVENT_TIME_WAIT, TcpEvents,
 )
 from cython_ext.tcp.flight cimport Flight
 from cython_ext.tcp.loss cimport RTO_AFTER_SYN_LOSS_US, rto_disarm, rtt_acked
@@ -215,7 +215,7 @@ cdef inline uint32_t offer_data(
     if seq_lt(conn.rcv_nxt, segment.tcp.seq):
         count(counters, C_OUT_OF_ORDER)
         conn.flags |= CONN_ACK_NOW                          # RFC 5681 4.2: at once
-        return EVENT_NONE
+        return EVENT_EARLY
     conn.flags |= CONN_ACK_NOW
     if seen > segment.payload_bytes:
         return EVENT_NONE
