@@ -180,7 +180,7 @@ cdef class Simulation:
     def __init__(
         self, *, const uint8_t[::1] image not None, ClientEngine client not None, uint64_t seed, uint64_t now_ns,
         bytes secret not None, to_client, to_server, congestion="cubic", uint32_t connections=256,
-        uint32_t mtu=1500, uint32_t slots=16384, uint64_t idle_timeout_ns=60_000_000_000,
+        uint32_t mtu=1500, uint32_t slots=4096, uint64_t idle_timeout_ns=60_000_000_000,
     ):
         cdef WorkerConfig config
         cdef LinkConfig way
@@ -206,7 +206,7 @@ cdef class Simulation:
         self._lab.now_ns = now_ns
         if worker_init(&self._worker, &config, &image[0], now_ns) != 0:
             raise MemoryError("no memory for the server")
-        if memory_open(&self._lab.server_memory, 16384, 16384, FRAME_BYTES) != 0:
+        if memory_open(&self._lab.server_memory, 4096, 4096, FRAME_BYTES) != 0:
             raise MemoryError("no memory for frames")
         memory_driver(&self._lab.server_memory, &self._server_driver)
         self._attach()

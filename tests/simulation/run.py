@@ -94,7 +94,7 @@ def simulate(image: SiteImage, scenario: Scenario, seed: int, *, target: bytes =
         idle_timeout_ns=IDLE_NS,
         window=scenario.window_bytes,
         ecn=scenario.ecn,
-        frames=16384,
+        frames=4096,
     )
     return Simulation(
         image=image.buffer,
