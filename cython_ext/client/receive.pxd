@@ -21,8 +21,8 @@ from cython_ext.tcp.conn cimport (
     CONN_ACK_NOW, CONN_ECN_ECHO, CONN_WINDOW_SCALE, TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_SYN_SENT, TcpConn, tick_of,
 )
 from cython_ext.tcp.event cimport (
-    EVENT_CLOSED, EVENT_DATA, EVENT_EARLY, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents,
+    EVENT_CLOSED, EVENT_DATA, EVENT_DUPLICATE, EVENT_ESTABLISHED, EVENT_OUT_OF_ORDER, EVENT_RESET, EVENT_SYN_AGAIN,
+    EVENT_TIME_WAIT, TcpEvents,
 )
 from cython_ext.tcp.input cimport tcp_close, tcp_input, tcp_queue, tcp_take
 from cython_ext.tcp.loss cimport rto_disarm
@@ -84,7 +84,6 @@ cdef inline void take_segment(Client *client, const Segment *segment, uint64_t n
         plain.tcp.window >>= conn.snd_scale             # it is not scaled in a SYN
         happened = tcp_input(conn, NULL, &plain, now_ns, &events, &client.counters)
     else:
-        note_repeated(client, number, segment)
         happened = tcp_input(conn, NULL, segment, now_ns, &events, &client.counters)
     if happened & EVENT_RESET:
         answer_reset(client, segment)
@@ -101,16 +100,6 @@ cdef inline void take_segment(Client *client, const Segment *segment, uint64_t n
         schedule(client, number)
 
 
-cdef inline void note_repeated(Client *client, uint32_t number, const Segment *segment) noexcept nogil:
-    """Octets before rcv_nxt are here already: the next acknowledgement says so (RFC 2883 4)."""
-    cdef const TcpConn *conn = &client.conns[number]
-    cdef uint32_t end = segment.tcp.seq + segment.payload_bytes
-    if segment.payload_bytes and seq_lt(segment.tcp.seq, conn.rcv_nxt) and conn.rcv_nxt - segment.tcp.seq <= (
-        client.config.window_bytes
-    ):
-        arrivals_again(&client.fetches[number].arrivals, segment.tcp.seq, seq_min(end, conn.rcv_nxt))
-
-
 cdef inline void carry_events(
     Client *client, uint32_t number, const Segment *segment, uint32_t happened, TcpEvents *events, uint64_t now_ns
 ) noexcept nogil:
@@ -120,7 +109,9 @@ cdef inline void carry_events(
     if happened & EVENT_ESTABLISHED:
         count(&client.counters, C_OPENED)
         tcp_queue(conn, client.request_bytes)
-    if happened & EVENT_EARLY:
+    if happened & EVENT_DUPLICATE:
+        arrivals_again(&fetch.arrivals, events.duplicate_start, events.duplicate_end)
+    if happened & EVENT_OUT_OF_ORDER:
         take_early(client, number, segment)
     if happened & EVENT_DATA:
         happened |= take_in_order(client, number, events, now_ns)
