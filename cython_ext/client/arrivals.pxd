@@ -7,12 +7,11 @@ there, so the pages of a connection that loses nothing stay untouched.
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memmove
 
-from cython_ext.wire.bytes cimport store_be32
+from cython_ext.tcp.reassembly cimport SackBlocks, sack_add
 from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max, seq_min
 
 cdef enum:
     ARRIVAL_RUNS = 128
-    SACK_BLOCKS_MOST = 4
 
 cdef struct ArrivalRun:
     uint32_t start
@@ -105,31 +104,22 @@ cdef inline void arrivals_again(Arrivals *arrivals, uint32_t start, uint32_t end
     arrivals.again_end = end
 
 
-cdef inline uint32_t arrivals_report(Arrivals *arrivals, uint8_t *option, uint32_t most) noexcept nogil:
-    """The SACK option, led by two NOPs; returns its octets, 0 when there is nothing to say. First what came
-    twice, then the run that grew last, then the others from the highest down (RFC 2018 4, RFC 2883 4)."""
-    cdef uint32_t blocks = 0
-    cdef uint32_t i, k
+cdef inline void arrivals_report(Arrivals *arrivals, SackBlocks *sack, uint32_t most) noexcept nogil:
+    """Up to `most` blocks: first what came twice, then the run that grew last, then the others from the highest
+    down (RFC 2018 4, RFC 2883 4)."""
+    cdef uint32_t i
     cdef uint32_t newest = arrivals.count
-    cdef uint8_t *block = option + 4
+    sack.count = 0
     if arrivals.again_start != arrivals.again_end:
-        store_be32(block, arrivals.again_start)
-        store_be32(block + 4, arrivals.again_end)
+        sack_add(sack, arrivals.again_start, arrivals.again_end)
         arrivals.again_start = arrivals.again_end
-        blocks = 1
     for i in range(arrivals.count):
         if arrivals.newest - arrivals.runs[i].start < arrivals.runs[i].end - arrivals.runs[i].start:
             newest = i
-    for i in range(arrivals.count + 1):
-        k = newest if i == 0 else arrivals.count - i
-        if blocks == most:
-            break
-        if k == arrivals.count or (i and k == newest):
-            continue
-        store_be32(block + 8 * blocks, arrivals.runs[k].start)
-        store_be32(block + 8 * blocks + 4, arrivals.runs[k].end)
-        blocks += 1
-    if blocks == 0:
-        return 0
-    store_be32(option, 0x01010502 + 8 * blocks)
-    return 4 + 8 * blocks
+    if newest < arrivals.count and sack.count < most:
+        sack_add(sack, arrivals.runs[newest].start, arrivals.runs[newest].end)
+    i = arrivals.count
+    while i and sack.count < most:
+        i -= 1
+        if i != newest:
+            sack_add(sack, arrivals.runs[i].start, arrivals.runs[i].end)

@@ -5,25 +5,22 @@ from libc.string cimport memcpy
 
 from cython_ext.base.counters cimport C_RST_SENT, count
 from cython_ext.base.frame cimport Frame
-from cython_ext.client.arrivals cimport SACK_BLOCKS_MOST, arrivals_report
+from cython_ext.client.arrivals cimport arrivals_report
 from cython_ext.client.state cimport Client, Fetch, client_frame, client_send
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.active cimport active_emit
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_ECN, CONN_ECN_ECHO, CONN_RTO_ARMED, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TcpConn,
-    conn_flight, conn_may_send_data, tick_of,
+    CONN_ACK_NOW, CONN_RTO_ARMED, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TcpConn, conn_flight,
+    conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport rto_arm
-from cython_ext.tcp.output cimport (
-    conn_emit_link, conn_finish, conn_payload_offset, conn_tcp_offset, tcp_emit, timestamp_now,
-)
+from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit
 from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
+from cython_ext.tcp.reassembly cimport SACK_BLOCKS_MOST, SackBlocks
 from cython_ext.tcp.reset cimport reset_emit
 from cython_ext.wire.checksum cimport sum_octets
 from cython_ext.wire.seqnum cimport seq_max
-from cython_ext.wire.tcp cimport (
-    TCP_ACK, TCP_BYTES, TCP_ECE, TCP_RST, TCP_TIMESTAMP_BYTES, tcp_emit_fixed, tcp_emit_timestamps,
-)
+from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 
 
 cdef inline uint32_t window_field(const Client *client, const TcpConn *conn) noexcept nogil:
@@ -68,7 +65,7 @@ cdef inline void send_due(Client *client, uint32_t number, uint64_t now_ns) noex
         frame.bytes = tcp_emit(
             conn, &client.local, client.mac, frame.data, plan.seq, plan.flags, plan.octets,
             sum_octets(frame.data + conn_payload_offset(conn), plan.octets), window_field(client, conn),
-            plan.octets > 0 and not plan.again, now_ns,
+            plan.octets > 0 and not plan.again, NULL, now_ns,
         )
         advertised(client, conn)
         client_send(client, &frame)
@@ -89,29 +86,21 @@ cdef inline void fill_request(const Client *client, const TcpConn *conn, const T
 cdef inline void send_ack(Client *client, uint32_t number, uint64_t now_ns) noexcept nogil:
     """An acknowledgement, with SACK blocks where something is missing or came twice."""
     cdef TcpConn *conn = &client.conns[number]
+    cdef SackBlocks sack
     cdef Frame frame
-    cdef uint8_t *tcp
-    cdef uint32_t header_bytes = TCP_BYTES
-    cdef uint32_t blocks = SACK_BLOCKS_MOST
     if not client_frame(client, &frame):
         return                                          # CONN_ACK_NOW stays: the next segment brings it along
-    tcp = frame.data + conn_tcp_offset(conn)
-    if conn.flags & CONN_TIMESTAMPS:
-        tcp_emit_timestamps(tcp + TCP_BYTES, timestamp_now(conn, now_ns), conn.ts_recent)
-        header_bytes += TCP_TIMESTAMP_BYTES
-        blocks -= 1
+    sack.count = 0
     if conn.flags & CONN_SACK:
-        header_bytes += arrivals_report(&client.fetches[number].arrivals, tcp + header_bytes, blocks)
-    conn_emit_link(conn, &client.local, client.mac, frame.data, header_bytes, 0)
-    tcp_emit_fixed(
-        tcp, client.fetches[number].port, conn.peer_port, conn.snd_max, conn.rcv_nxt,
-        TCP_ACK | (TCP_ECE if conn.flags & CONN_ECN and conn.flags & CONN_ECN_ECHO else 0),
-        <uint16_t>window_field(client, conn), header_bytes,
+        arrivals_report(
+            &client.fetches[number].arrivals, &sack,
+            SACK_BLOCKS_MOST - 1 if conn.flags & CONN_TIMESTAMPS else SACK_BLOCKS_MOST,
+        )
+    frame.bytes = tcp_emit(
+        conn, &client.local, client.mac, frame.data, conn.snd_max, TCP_ACK, 0, 0, window_field(client, conn), False,
+        &sack, now_ns,
     )
-    conn_finish(conn, tcp, header_bytes, 0, 0)
-    conn.last_ack_sent = conn.rcv_nxt
     advertised(client, conn)
-    frame.bytes = conn_tcp_offset(conn) + header_bytes
     client_send(client, &frame)
 
 
@@ -123,7 +112,7 @@ cdef inline void send_reset(Client *client, uint32_t number, uint64_t now_ns) no
         return
     client.local.port = client.fetches[number].port
     frame.bytes = tcp_emit(
-        conn, &client.local, client.mac, frame.data, conn.snd_max, TCP_RST | TCP_ACK, 0, 0, 0, False, now_ns
+        conn, &client.local, client.mac, frame.data, conn.snd_max, TCP_RST | TCP_ACK, 0, 0, 0, False, NULL, now_ns
     )
     count(&client.counters, C_RST_SENT)
     client_send(client, &frame)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bypass._sim import ClientEngine, Fetched
+from bypass._sim import ClientEngine
 from tests.engine.frames import (
     CLIENT,
     CLIENT_MAC,
@@ -23,6 +24,9 @@ from tests.engine.frames import (
     parse,
 )
 from tests.engine.host import MS, START
+
+if TYPE_CHECKING:
+    from bypass._sim import Fetched
 
 REQUEST = b"GET /b1k HTTP/1.1\r\nHost: test\r\n\r\n"
 ISS = 0xFFFFFF00

@@ -1,4 +1,4 @@
-"""The table of results: `python -m tests.simulation` prints it, --write puts it into docs/tcp-simulation.md."""
+"""The results: `python -m tests.simulation` prints them, --write puts them into docs/tcp-simulation.md."""
 
 from __future__ import annotations
 

@@ -15,9 +15,10 @@ and a client's (`cython_ext/client`), with a simulated link each way between the
 fixed seeds: the numbers are the same on every machine. A change of this table is a change of the protocol's
 behaviour: look at it before you commit it.
 
-The ordinary path sends 100 Mbit/s, takes 10 ms each way, and its queue holds 250,000 octets, as much as is under
-way; what is lost, reordered, duplicated or corrupted is so in both directions (`tests/simulation/scenarios.py`).
-The client offers SACK, timestamps and a window of 1 MiB, and acknowledges every second segment.
+The ordinary path sends 100 Mbit/s, takes 10 ms each way, and its queue holds 250,000 octets, as much as is
+under way; what is lost, reordered, duplicated or corrupted is so in both directions
+(`tests/simulation/scenarios.py`). The client offers SACK, timestamps and a window of 1 MiB, and acknowledges
+every second segment.
 
 """
 COLUMNS = (

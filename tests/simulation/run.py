@@ -118,8 +118,9 @@ def run(image: SiteImage, scenario: Scenario, crc32: int) -> Outcome:
             scenario.flows, scenario.limit_s * SECOND, round(scenario.spacing_ms * 1_000_000)
         )
         for fetch in simulation.fetches():
-            assert (fetch["state"], fetch["status"]) == ("done", 200), f"{scenario.name}, seed {seed}: {fetch}"
-            assert (fetch["body_bytes"], fetch["crc32"]) == (scenario.body_bytes, crc32), f"seed {seed}: {fetch}"
+            where = f"{scenario.name}, seed {seed}: {fetch}"
+            assert (fetch["state"], fetch["status"]) == ("done", 200), where
+            assert (fetch["body_bytes"], fetch["crc32"]) == (scenario.body_bytes, crc32), where
             outcome.times_ns.append(fetch["ended_ns"] - fetch["started_ns"])
         _add(outcome.counted, simulation.counters())
         for way, counts in simulation.links().items():
