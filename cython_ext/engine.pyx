@@ -79,7 +79,8 @@ cdef class Engine:
     def __init__(
         self, *, const uint8_t[::1] image not None, addresses, uint16_t port, bytes secret not None,
         own_addresses=(), uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096,
-        uint32_t flight_blocks=4096, uint32_t reassembly_blocks=256, congestion="cubic", uint32_t connections_per_source=0,
+        uint32_t flight_blocks=4096, uint32_t reassembly_blocks=256, congestion="cubic",
+        uint32_t connections_per_source=0,
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False,

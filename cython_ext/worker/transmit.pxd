@@ -9,7 +9,8 @@ from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.congestion cimport congestion_idle
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn, conn_flight, conn_may_send_data, tick_of,
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
+    conn_flight, conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport rto_arm, rto_ticks
 from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit

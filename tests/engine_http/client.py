@@ -223,7 +223,7 @@ class Connection:
             return
         self.peer_window = int.from_bytes(segment[14:16], "big")
         self.windows.append(self.peer_window)
-        assert self.snd_una <= ack <= max(self.snd_nxt, self.snd_max), "an acknowledgement of what was not sent"
+        assert self.snd_una <= ack <= max(self.snd_nxt, self.snd_max), "what was not sent is acknowledged"
         self.snd_una = ack
         while self.snd_nxt < ack:  # behind a hole, and held by the server meanwhile
             piece = self.waiting.popleft()
