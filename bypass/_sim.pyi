@@ -1,11 +1,13 @@
+"""The door to the client engine and the simulation (cython_ext/sim.pyx)."""
+
 from collections.abc import Mapping
 from typing import TypedDict
 
 from typing_extensions import Buffer
 
 class Fetched(TypedDict):
-    """tcp: state of RFC 9293. state: under way, done, bad (no response that is understood), cut (the connection
-    ended first). Times in nanoseconds, 0 when it has not happened."""
+    """tcp: state of RFC 9293. state: under way, done, bad (no response that is understood), cut (the
+    connection ended first). Times in nanoseconds, 0 when it has not happened."""
 
     tcp: str
     state: str

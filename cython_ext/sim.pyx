@@ -1,7 +1,6 @@
 """A door for tests: the client engine alone on a memory driver, and both engines in a simulated network."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from cython_ext.base.counters cimport COUNTER_COUNT, Counters, counter_names
@@ -18,10 +17,8 @@ from cython_ext.driver.memory cimport (
 )
 from cython_ext.net.address cimport address_from_v4
 from cython_ext.sim.lab cimport LAB_DONE, LAB_FULL, LAB_LATE, LAB_NO_RECORD, Lab, LabResult, lab_run
-from cython_ext.sim.link cimport Link, LinkConfig, link_init, link_release
-from cython_ext.tcp.conn cimport (
-    CONN_ECN, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TCP_CLOSED, tick_of,
-)
+from cython_ext.sim.link cimport LinkConfig, link_init, link_release
+from cython_ext.tcp.conn cimport CONN_ECN, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 cdef enum:

@@ -77,7 +77,9 @@ cdef inline void send_due(Client *client, uint32_t number, uint64_t now_ns) noex
         send_ack(client, number, now_ns)
 
 
-cdef inline void fill_request(const Client *client, const TcpConn *conn, const TcpPlan *plan, uint8_t *out) noexcept nogil:
+cdef inline void fill_request(
+    const Client *client, const TcpConn *conn, const TcpPlan *plan, uint8_t *out
+) noexcept nogil:
     """Octets of the request: what of it is not acknowledged is send_queue, at its end."""
     cdef uint32_t first = client.request_bytes - <uint32_t>conn.send_queue + plan.offset
     memcpy(out, client.request + first, plan.octets)

@@ -40,12 +40,13 @@ cdef inline uint16_t ports_take(
     """A free port for `record`, or 0 when none is left. Algorithm 3 (RFC 6056 3.3.3): a counter from an
     offset that only we know, so each peer sees ports of its own order."""
     cdef uint64_t words[3]
-    cdef uint32_t offset, tried, port
+    cdef uint32_t offset, port
+    cdef int _tried
     words[0] = load_u64(peer_address)
     words[1] = load_u64(peer_address + 8)
     words[2] = peer_port | (<uint64_t>local << 16)
     offset = <uint32_t>siphash(key, words, 3, 2, 4) % PORTS_TOTAL
-    for tried in range(<uint32_t>PORTS_TOTAL):
+    for _tried in range(PORTS_TOTAL):
         port = PORT_FIRST + (offset + ports.next) % PORTS_TOTAL
         ports.next = (ports.next + 1) % PORTS_TOTAL
         if ports.owner[port] == NIL:

@@ -7,7 +7,9 @@ for a single segment, whose acknowledgement the peer may delay; 50 ms when more 
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from cython_ext.tcp.conn cimport CONN_RTO_ARMED, CONN_TIMESTAMPS, CONN_TIMING, TIMER_RTO, TcpConn, tick_of, ticks_from_us
+from cython_ext.tcp.conn cimport (
+    CONN_RTO_ARMED, CONN_TIMESTAMPS, CONN_TIMING, TIMER_RTO, TcpConn, tick_of, ticks_from_us,
+)
 from cython_ext.wire.seqnum cimport seq_le
 
 cdef enum:

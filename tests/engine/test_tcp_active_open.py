@@ -1,4 +1,4 @@
-"""Active open, with a server by hand: SYN-SENT, simultaneous open, options, retransmission, ports, the fetch."""
+"""Active open, with a server by hand: SYN-SENT, simultaneous open, options, repetition, ports, the fetch."""
 
 from __future__ import annotations
 
