@@ -87,6 +87,8 @@ cdef class Bench:
             raise ValueError(f"the site has no {path!r}")
         slot.response = number
         slot.flags = 0
+        slot.generation = 0
+        slot.line = 0
         self._request = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
         self._crowd.request = self._request
         self._crowd.request_bytes = <uint32_t>len(self._request)

@@ -28,6 +28,7 @@ from cython_ext.worker.variant cimport (
 cdef enum:
     REQUEST_BUFFER_BYTES = 16384    # also the receive window; holds the largest head accepted
     INLINE_SLOTS = 2
+    GENERATIONS_MOST = 8            # images in use at a time: the one served, and old ones until they are sent
     BLOCK_SLOTS = 64                # most responses a connection may have unacknowledged
     NOTE_BYTES = MADE_BYTES_MOST    # of what a slot remembers: a field line, or parts
     LEAD_BYTES_MOST = 36096         # the longest head in an image (32768), what a variant adds, line and note
@@ -47,9 +48,8 @@ cdef enum SlotFlag:
     SLOT_VARIANT = 120              # any of these four: made of the 200 by worker/variant
     SLOT_TEXT = 128                 # a field line of its own, in a note
     SLOT_NOTED = 192                # it has a note
-    SLOT_LINE = 0xffff0000          # 1 + number of the image's line that is appended to the head; 0: none
-    SLOT_LINE_SHIFT = 16
-    SLOT_MADE = 0xffff00f8          # the head is not as it lies in the image
+    SLOT_MADE = 248                 # any of these, or a line: the head is not as it lies in the image
+    STAGED_LINE_SHIFT = 16          # where stage_response is told the line
 
 cdef enum SessionFlag:
     SESSION_CLOSING = 1             # no further request is answered; octets are discarded
@@ -57,7 +57,9 @@ cdef enum SessionFlag:
 cdef struct Slot:
     uint32_t response
     uint32_t second                 # Date, fixed when the response was queued: retransmissions are equal
-    uint32_t flags                  # SlotFlag
+    uint16_t line                   # 1 + number of the image's line that is appended to the head; 0: none
+    uint8_t flags                   # SlotFlag
+    uint8_t generation              # of the image that it is answered from, to its last octet
 
 cdef struct Session:
     uint64_t first_offset           # octets of the first queued response already acknowledged
@@ -74,7 +76,10 @@ cdef struct Session:
     Slot slots[INLINE_SLOTS]
 
 cdef struct Service:
-    Store store
+    Store store                     # the site as new requests find it: stores[generation]
+    Store stores[GENERATIONS_MOST]
+    uint32_t queued[GENERATIONS_MOST]       # responses not wholly acknowledged, by generation
+    uint32_t generation
     Date date                       # of the current second
     Pool buffers
     Pool blocks
@@ -94,6 +99,7 @@ cdef struct Service:
 cdef inline void service_open_image(Service *service, const uint8_t *image, Counters *counters) noexcept nogil:
     memset(service, 0, sizeof(Service))
     store_open(&service.store, image)
+    service.stores[0] = service.store
     date_make(&service.date, 0)
     service.counters = counters
 
@@ -143,14 +149,12 @@ cdef inline void session_start(Session *session) noexcept nogil:
 
 cdef inline void session_end(Service *service, Session *session) noexcept nogil:
     """Gives back what the session holds."""
-    cdef uint32_t i
     drop_buffer(service, session)
+    while session.slot_count:
+        drop_last_response(service, session)
     if session.block != NIL:
-        for i in range(session.slot_count):
-            slot_forget(service, session_slot(service, session, i))
         pool_give(&service.blocks, session.block)
         session.block = NIL
-    session.slot_count = 0
 
 
 cdef inline void drop_buffer(Service *service, Session *session) noexcept nogil:
@@ -170,6 +174,19 @@ cdef inline Slot *session_slot(Service *service, Session *session, uint32_t i) n
     return &service.block_memory[
         <size_t>session.block * BLOCK_SLOTS + ((session.slot_first + i) & (BLOCK_SLOTS - 1))
     ]
+
+
+cdef inline const Store *slot_store(const Service *service, const Slot *slot) noexcept nogil:
+    return &service.stores[slot.generation]
+
+
+cdef inline const image_response *slot_response(const Service *service, const Slot *slot) noexcept nogil:
+    return &slot_store(service, slot).responses[slot.response]
+
+
+cdef inline void drop_last_response(Service *service, Session *session) noexcept nogil:
+    session.slot_count -= 1
+    slot_forget(service, session_slot(service, session, session.slot_count))
 
 
 cdef inline bint queue_has_room(Service *service, Session *session) noexcept nogil:
@@ -215,6 +232,7 @@ cdef inline const Parts *slot_parts(const Service *service, const Slot *slot) no
 
 cdef inline void slot_forget(Service *service, const Slot *slot) noexcept nogil:
     """The slot leaves the queue."""
+    service.queued[slot.generation] -= 1
     if slot.flags & SLOT_NOTED:
         pool_give(&service.notes, <uint32_t>slot_extent(service, slot).first)
 
@@ -231,8 +249,8 @@ cdef inline bint note_take(Service *service, Session *session, uint32_t *note) n
 cdef inline uint32_t extra_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets of the field lines appended to the head."""
     cdef uint32_t octets = 0
-    if slot.flags & SLOT_LINE:
-        octets = service.store.lines[(slot.flags >> SLOT_LINE_SHIFT) - 1].bytes
+    if slot.line:
+        octets = slot_store(service, slot).lines[slot.line - 1].bytes
     if slot.flags & SLOT_TEXT:
         octets += <uint32_t>slot_extent(service, slot).bytes
     return octets
@@ -243,12 +261,12 @@ cdef inline uint16_t slot_status(const Service *service, const Slot *slot) noexc
         return 304
     if slot.flags & SLOT_UNSATISFIABLE:
         return 416
-    return 206 if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else service.store.responses[slot.response].status
+    return 206 if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else slot_response(service, slot).status
 
 
 cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets that variant_head writes, without writing them."""
-    cdef const image_response *response = &service.store.responses[slot.response]
+    cdef const image_response *response = slot_response(service, slot)
     cdef const Extent *extent
     if slot.flags & SLOT_NOT_MODIFIED:
         return LINE_304_BYTES + response.meta_end - response.line_bytes
@@ -260,7 +278,7 @@ cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot
     if slot.flags & SLOT_PARTS:
         return LINE_206_BYTES + response.length_offset - response.line_bytes + (
             MULTIPART_BYTES + decimal_digits(extent.bytes)
-            - type_line_bytes(service.store.image + response.head_offset, response)
+            - type_line_bytes(slot_store(service, slot).image + response.head_offset, response)
         )
     return LINE_206_BYTES + response.length_offset - response.line_bytes + (
         PARTIAL_BYTES + decimal_digits(extent.bytes) + decimal_digits(extent.first)
@@ -270,18 +288,18 @@ cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot
 
 cdef inline uint32_t slot_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Head and tail."""
-    if not slot.flags & SLOT_MADE:
-        return service.store.responses[slot.response].head_bytes + tail_bytes(slot.flags)
+    if not slot.flags & SLOT_MADE and slot.line == 0:
+        return slot_response(service, slot).head_bytes + tail_bytes(slot.flags)
     return tail_bytes(slot.flags) + extra_bytes(service, slot) + (
         variant_head_bytes(service, slot) if slot.flags & SLOT_VARIANT
-        else service.store.responses[slot.response].head_bytes
+        else slot_response(service, slot).head_bytes
     )
 
 
 cdef inline uint64_t slot_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
     if slot.flags & SLOT_VARIANT:
         return slot_extent(service, slot).bytes if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else 0
-    return 0 if slot.flags & SLOT_HEAD_ONLY else service.store.responses[slot.response].body_bytes
+    return 0 if slot.flags & SLOT_HEAD_ONLY else slot_response(service, slot).body_bytes
 
 
 cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexcept nogil:
@@ -292,7 +310,8 @@ cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexce
 cdef inline Slot *stage_response(
     Service *service, Session *session, uint32_t response, uint32_t flags
 ) noexcept nogil:
-    """Puts a response into the queue (there is room). It is not sent before begin_response."""
+    """Puts a response into the queue (there is room). It is not sent before begin_response. flags: SlotFlag,
+    and from STAGED_LINE_SHIFT on the line."""
     cdef Slot *slot
     if service.store.responses[response].flags & IMAGE_RESPONSE_CLOSE or service.draining:
         flags |= SLOT_CLOSE
@@ -300,7 +319,10 @@ cdef inline Slot *stage_response(
         session.flags |= SESSION_CLOSING
     slot = session_slot(service, session, session.slot_count)
     slot.response = response
-    slot.flags = flags
+    slot.flags = <uint8_t>flags
+    slot.line = <uint16_t>(flags >> STAGED_LINE_SHIFT)
+    slot.generation = <uint8_t>service.generation
+    service.queued[service.generation] += 1
     session.slot_count += 1
     return slot
 

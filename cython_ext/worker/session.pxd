@@ -21,10 +21,10 @@ from cython_ext.http.request cimport (
 )
 from cython_ext.http.select cimport Selection, error_response, host_error, http_select
 from cython_ext.worker.queue cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, SLOT_LINE_SHIFT,
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, STAGED_LINE_SHIFT,
     SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT, SLOT_UNSATISFIABLE, Service, Session, Slot,
-    begin_response, drop_buffer, note_take, queue_has_room, queue_take_block, session_slot, slot_extent,
-    slot_forget, slot_note, stage_response,
+    begin_response, drop_buffer, drop_last_response, note_take, queue_has_room, queue_take_block, session_slot,
+    slot_extent, slot_note, stage_response,
 )
 from cython_ext.worker.variant cimport parts_bytes
 
@@ -64,7 +64,7 @@ cdef inline Slot *stage_answer(
     cdef Outcome outcome
     cdef Slot *slot
     http_select(&service.store, request, &service.room, &found)
-    flags |= found.line << SLOT_LINE_SHIFT
+    flags |= found.line << STAGED_LINE_SHIFT
     if found.text_bytes:
         return stage_text(service, session, request, &found, flags)
     if not request.conditional or service.store.responses[found.response].status != 200:
@@ -145,13 +145,11 @@ cdef inline uint64_t end_body(Service *service, Session *session) noexcept nogil
     """The request's body is read past: its response begins. A body that cannot be followed makes
     the request malformed: one error takes the place of the response."""
     cdef Slot *slot = session_slot(service, session, session.slot_count - 1)
+    cdef bint head_only = slot.flags & SLOT_HEAD_ONLY != 0
     if session.body.state == BODY_NONE:
         return begin_response(service, slot)
-    session.slot_count -= 1
-    slot_forget(service, slot)
-    return refuse_request(
-        service, session, 400 if session.body.state == BODY_BAD else 413, slot.flags & SLOT_HEAD_ONLY != 0
-    )
+    drop_last_response(service, session)
+    return refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413, head_only)
 
 
 cdef inline uint32_t parse_requests(

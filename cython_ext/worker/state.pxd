@@ -23,7 +23,7 @@ from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_rem
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
 from cython_ext.wire.bytes cimport load_u64
 from cython_ext.worker.queue cimport (
-    Service, Session, service_init, service_release, session_end, session_start,
+    GENERATIONS_MOST, Service, Session, service_init, service_release, session_end, session_start,
 )
 
 cdef extern from "abi/atomics.h" nogil:
@@ -82,8 +82,12 @@ cdef struct Worker:
     uint32_t listed_mask
     uint32_t listed_head            # free-running
     uint32_t listed_tail
+    int wake_fd                     # eventfd that ends a sleep, or -1
     uint32_t stop                   # set by another thread
     uint32_t drain                  # set by another thread
+    uint32_t offered                # generation of the image to serve, set by another thread
+    uint32_t serving                # published: the one that is served
+    uint32_t held[GENERATIONS_MOST]  # published: responses that are still made from each
     uint32_t open_connections       # published: records but those in TIME-WAIT
 
 
@@ -96,6 +100,7 @@ cdef inline int worker_init(
         ring *= 2
     memset(worker, 0, sizeof(Worker))
     worker.config = config[0]
+    worker.wake_fd = -1
     replies_init(&worker.replies)
     if (
         table_init(&worker.table, config.connections, &config.table_key) != 0
@@ -195,10 +200,19 @@ cdef inline void output_list(Worker *worker, uint32_t number) noexcept nogil:
     worker.listed_head += 1
 
 
+cdef inline void generations_publish(Worker *worker) noexcept nogil:
+    """How many responses are still made from each image, for the thread that unmaps them."""
+    cdef int i
+    for i in range(GENERATIONS_MOST):
+        if worker.held[i] != worker.service.queued[i]:
+            atomic_store_u32(&worker.held[i], worker.service.queued[i])
+
+
 cdef inline void worker_publish(Worker *worker, uint64_t now_ns) noexcept nogil:
     """Copies the counters for other threads."""
     cdef int i
     for i in range(COUNTER_COUNT):
         atomic_publish_u64(&worker.published.value[i], worker.counters.value[i])
+    generations_publish(worker)
     atomic_store_u32(&worker.open_connections, worker.table.in_use - worker.table.waiting)
     worker.published_ns = now_ns
