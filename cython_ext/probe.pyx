@@ -247,7 +247,8 @@ cdef class Store:
         """Number of the response, or None."""
         cdef size_t octets = path.shape[0]
         cdef uint32_t number = site.host_find(
-            &self.store, self.store.default_host, _input().place(&path[0] if octets else NULL, octets, False), <uint32_t>octets
+            &self.store, self.store.default_host,
+            _input().place(&path[0] if octets else NULL, octets, False), <uint32_t>octets
         )
         return None if number == NIL else number
 

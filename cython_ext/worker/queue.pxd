@@ -85,8 +85,7 @@ cdef struct Service:
     Pool blocks
     uint8_t *buffer_memory          # REQUEST_BUFFER_BYTES each
     Slot *block_memory              # BLOCK_SLOTS each
-    Extent *extents                 # beside each slot of a block: that of SLOT_PARTIAL; or of a note its
-                                    # number, and the octets of its field line or content
+    Extent *extents                 # beside each slot of a block: SLOT_PARTIAL's, or a note's number and octets
     Pool notes
     uint8_t *note_memory            # NOTE_BYTES each
     uint8_t *lead                   # room for a head that is made
