@@ -25,7 +25,7 @@ from cython_ext.http cimport request as requests
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.conn cimport TcpConn
 from cython_ext.wire cimport checksum, seqnum
-from cython_ext.worker.queue cimport Session, Slot
+from cython_ext.worker.service cimport Session, Slot
 
 SIZES = {
     "TcpConn": sizeof(TcpConn),

@@ -12,7 +12,8 @@ from cython_ext.http.body cimport BODY_BAD, BODY_NONE
 from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
 from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
 from cython_ext.wire.seqnum cimport seq_le
-from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
+from cython_ext.worker.queue cimport session_slot, slot_bytes
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, Session
 from cython_ext.worker.state cimport Port, Worker, source_hash
 
 cdef extern from "abi/fuzz.h" nogil:
