@@ -17,7 +17,7 @@ class Bench:
     def shuffle(self, seed: int) -> None:
         """Another order in which connections take their turns."""
     def memory(self) -> dict[str, float]:
-        """Octets for each connection, by what they are for; "client": those of the clients, not the engine's."""
+        """Octets for each connection, by what they are for; "client": not the engine's, but its peer's."""
     def pass_time(self, ticks: int) -> list[int]:
         """Turns a tick (2^20 ns) apart in which nothing arrives; how many timers each of them touched."""
     def answered(self) -> int:

@@ -7,6 +7,8 @@ Time is a tick of 2^20 ns (about 1 ms) as uint32; ticks compare like sequence nu
 
 Transitions, all of them (event -> next state):
 
+    CLOSED       we send SYN (tcp/active) -> SYN_SENT
+    SYN_SENT     SYN-ACK received -> ESTABLISHED         SYN received -> SYN_RCVD
     SYN_RCVD     handshake completed -> ESTABLISHED      FIN with it -> CLOSE_WAIT
     ESTABLISHED  we send FIN -> FIN_WAIT_1               FIN received -> CLOSE_WAIT
     FIN_WAIT_1   our FIN acknowledged -> FIN_WAIT_2      FIN received -> CLOSING
@@ -28,14 +30,15 @@ from cython_ext.wire.ethernet cimport ETHERTYPE_QINQ, ETHERTYPE_VLAN
 
 cdef enum TcpState:
     TCP_CLOSED = 0
-    TCP_SYN_RCVD = 1
-    TCP_ESTABLISHED = 2
-    TCP_FIN_WAIT_1 = 3
-    TCP_FIN_WAIT_2 = 4
-    TCP_CLOSING = 5
-    TCP_CLOSE_WAIT = 6
-    TCP_LAST_ACK = 7
-    TCP_TIME_WAIT = 8
+    TCP_SYN_SENT = 1
+    TCP_SYN_RCVD = 2
+    TCP_ESTABLISHED = 3
+    TCP_FIN_WAIT_1 = 4
+    TCP_FIN_WAIT_2 = 5
+    TCP_CLOSING = 6
+    TCP_CLOSE_WAIT = 7
+    TCP_LAST_ACK = 8
+    TCP_TIME_WAIT = 9
 
 cdef enum TcpFlag:
     CONN_IPV6 = 1
@@ -59,11 +62,11 @@ cdef enum TcpFlag:
     CONN_LARGE_ARRIVES = 1 << 19    # a full segment was acknowledged: the path carries it
     CONN_TAIL_PROBE = 1 << 18   # one segment may leave as a tail loss probe (RFC 8985 7)
     CONN_TALLIED = 1 << 20      # counted among its source's connections
+    CONN_SACK_DUE = 1 << 21     # a bare ACK is due, that says what arrived out of order or twice
     CONN_TIMER_FAR = 1 << 22    # with CONN_TIMER_LISTED: in a far slot
     CONN_TAGGED = 1 << 23       # the link has a VLAN tag
     CONN_TAG_SERVICE = 1 << 24  # of 802.1ad
     CONN_WAIT_LISTED = 1 << 25  # in the list of TIME_WAIT records: phase.wait is valid
-    CONN_SACK_DUE = 1 << 21     # a bare ACK is due, that says what arrived out of order or twice
 
 cdef enum TimerKind:            # what falls due at rto_at
     TIMER_RTO = 0
