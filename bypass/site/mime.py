@@ -1,6 +1,7 @@
 """Content types by file name: our own table, so that a site compiles the same on every machine.
 
-Knows nothing of files' contents. The tables say no charset: text gets the one of the settings. JSON and XML say their encoding themselves (RFC 8259 8.1, RFC 7303 3.2).
+Knows nothing of files' contents. The tables say no charset: text gets the one of the settings; JSON and XML
+say their encoding themselves (RFC 8259 8.1, RFC 7303 3.2).
 """
 
 from __future__ import annotations

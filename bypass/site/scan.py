@@ -118,9 +118,7 @@ class _Walk:
     pending: list[_Folder] = field(default_factory=list)
 
 
-def scan(
-    root: Path, *, exclude: Collection[tuple[int, int]] = (), policy: ScanPolicy = ScanPolicy()
-) -> Scan:
+def scan(root: Path, *, exclude: Collection[tuple[int, int]] = (), policy: ScanPolicy = ScanPolicy()) -> Scan:
     """Lists what `root` serves. `exclude`: (device, inode) of files that are not part of the site.
 
     Raises SiteError when root is missing, not a folder, unreadable, or holds nothing to serve.

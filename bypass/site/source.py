@@ -52,6 +52,25 @@ def digest(asset: Asset, tick: Tick) -> bytes:
     return found.digest()
 
 
+def read_whole(asset: Asset) -> bytes:
+    """The file's content. Raises SiteError."""
+    content = bytearray(asset.size)
+    read_into(asset, memoryview(content), lambda _: None)
+    return bytes(content)
+
+
+def chunks_of(asset: Asset) -> Iterator[bytes]:
+    """The file's content in pieces of at most CHUNK_BYTES. Raises SiteError."""
+    with _opened(asset) as fd:
+        left = asset.size
+        while left:
+            chunk = os.read(fd, min(left, CHUNK_BYTES))
+            if not chunk:
+                raise changed(asset)
+            left -= len(chunk)
+            yield chunk
+
+
 @contextmanager
 def _opened(asset: Asset) -> Iterator[int]:
     """A descriptor of the very file that scan saw, checked on entry and again on leaving."""

@@ -50,6 +50,8 @@ def test_build_prints_json_with_stable_keys(make_site: SiteMaker, tmp_path: Path
             "symlink_loops": 0,
             "special": 0,
             "images": 0,
+            "symlinks_refused": 0,
+            "excluded": 0,
         },
     }
 

@@ -40,7 +40,9 @@ def level(coding: str, size: int, settings: Compression) -> int:
 def compress(coding: str, content: bytes, settings: Compression) -> bytes | None:
     """`content` under `coding`, None when too little is saved."""
     done = _COMPRESS[coding](content, level(coding, len(content), settings))
-    return done if len(done) <= len(content) * (1 - settings.minimum_gain) and len(done) < len(content) else None
+    return (
+        done if len(done) <= len(content) * (1 - settings.minimum_gain) and len(done) < len(content) else None
+    )
 
 
 def is_worth_trying(media_type: str, size: int, settings: Compression) -> bool:
@@ -57,8 +59,8 @@ def _matches(media_type: str, types: tuple[str, ...]) -> bool:
 
 
 def decoded_digest(coding: str, chunks: Iterator[bytes], most_bytes: int) -> tuple[bytes, int]:
-    """SHA-256 and size of what compressed octets stand for. ValueError for octets that are not of that coding,
-    end early, have something behind their end, or stand for more than `most_bytes`."""
+    """SHA-256 and size of what compressed octets stand for. ValueError for octets that are not of that
+    coding, end early, have something behind their end, or stand for more than `most_bytes`."""
     digest, size = hashlib.sha256(), 0
     for piece in _DECODE[coding](chunks):
         size += len(piece)

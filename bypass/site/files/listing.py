@@ -42,7 +42,12 @@ def html_listing(folder: bytes, entries: Iterable[Entry]) -> bytes:
     folders = len(listed) - files
     summary = f"{_counted(folders, 'folder')}, {_counted(files, 'file')}, {format_bytes(total)}"
     return _PAGE.format(
-        title=title, crumbs=_crumbs(folder), rows="\n".join(rows), summary=summary, style=_STYLE, script=_SCRIPT
+        title=title,
+        crumbs=_crumbs(folder),
+        rows="\n".join(rows),
+        summary=summary,
+        style=_STYLE,
+        script=_SCRIPT,
     ).encode("utf-8")
 
 
@@ -109,7 +114,10 @@ def _crumbs(folder: bytes) -> str:
             path += name + b"/"
             steps.append((path, printable(name)))
     *before, (_, last) = steps
-    links = [f'<li><a href="{html.escape(encode_path(path))}">{html.escape(name)}</a></li>' for path, name in before]
+    links = [
+        f'<li><a href="{html.escape(encode_path(path))}">{html.escape(name)}</a></li>'
+        for path, name in before
+    ]
     return "".join([*links, f'<li aria-current="page">{html.escape(last)}</li>'])
 
 

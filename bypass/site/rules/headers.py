@@ -1,4 +1,4 @@
-"""`_headers`, as Netlify and Cloudflare Pages read it: a path line, and below it, indented, what its answers get.
+"""`_headers`, as Netlify and Cloudflare Pages read it: a path, and below it, indented, what its answers get.
 
     /assets/*
       Cache-Control: public, max-age=31536000, immutable
@@ -8,8 +8,8 @@
 
 Every rule that matches counts, in order. The same name again adds a value to the first, joined by a comma,
 but for fields that hold one policy, such as Cache-Control: there a later rule replaces what an earlier one
-said. "! Name" takes off what came so far, the server's own default included. What says how a message is framed, or
-which content it is, comes from the compiler and can be neither set nor taken off.
+said. "! Name" takes off what came so far, the server's own default included. What says how a message is
+framed, or which content it is, comes from the compiler and can be neither set nor taken off.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ OWN_FIELDS = {
         ),
         "it is written for each answer by the server": "Accept-Ranges Age Allow Content-Range Date Server",
         "it follows from the content, and a wrong one spoils caches": "Content-Encoding ETag Last-Modified",
+        "it belongs to a redirect rule": "Location",
     }.items()
     for name in names.split()
 }
@@ -54,6 +55,7 @@ _REPLACED = frozenset(
         "x-frame-options",
     }
 )
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -83,7 +85,9 @@ def parse_headers(content: bytes, file: str = "_headers") -> list[HeaderRule]:
     for line in lines_of(file, content):
         if line.text[0] in " \t":
             if head is None:
-                raise line.error("a field without a path", "Write the path on a line of its own above, not indented")
+                raise line.error(
+                    "a field without a path", "Write the path on a line of its own above, not indented"
+                )
             fields.append(line)
             continue
         if head is not None:
@@ -205,4 +209,3 @@ def _template(value: str, names: frozenset[str]) -> Template:
     """A placeholder that the path does not catch is text, as in a time of day."""
     known = frozenset(name for name in names if f":{name}" in value)
     return Template.parse(value, known) if known else Template(value, (value,))
-

@@ -29,9 +29,7 @@ def lines_of(file: str, content: bytes) -> Iterator[Line]:
     A byte order mark at the start is passed over, and both kinds of line end are known.
     """
     if len(content) > MOST_FILE_BYTES:
-        raise SiteError(
-            f"{file}: too large", why=f"{len(content)} bytes, at most {MOST_FILE_BYTES} are read"
-        )
+        raise SiteError(f"{file}: too large", why=f"{len(content)} bytes, at most {MOST_FILE_BYTES} are read")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

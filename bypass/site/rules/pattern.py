@@ -16,21 +16,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from bypass.site.resource import Wild
 
 MOST_STARS = 4
 MOST_PARTS = 32
 _TOKEN = re.compile(r"\*|:[A-Za-z][A-Za-z0-9_]*")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/:@!$&'()*+,;=~"
-
-
-@dataclass(frozen=True, slots=True)
-class Wild:
-    """A part that catches. star: slashes and nothing at all too."""
-
-    name: str
-    star: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class Pattern:
             raise ValueError(f"more than {MOST_STARS} stars")
         if len(parts) > MOST_PARTS:
             raise ValueError(f"more than {MOST_PARTS} parts")
-        for one, next_one in zip(parts, parts[1:], strict=False):
+        for one, next_one in pairwise(parts):
             if isinstance(one, Wild) and isinstance(next_one, Wild):
                 raise ValueError(f"nothing tells {_spelled(one)} from {_spelled(next_one)}")
         return cls(text, parts, re.compile(b"".join(map(_expression, parts)), re.S))
@@ -90,7 +85,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str, names: frozenset[str], start: int = 0) -> Template:
-        """":name" is a placeholder where the pattern has one of that name, else it is text; ":splat" and a
+        """ ":name" is a placeholder where the pattern has one of that name, else it is text; ":splat" and a
         name in a path must be known. start: before it, nothing is a placeholder. ValueError."""
         parts: list[str | Wild] = []
         end = 0

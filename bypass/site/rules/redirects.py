@@ -72,7 +72,7 @@ def parse_redirects(
         dynamic += not rule.is_static
         if len(rules) > MOST_RULES or dynamic > MOST_DYNAMIC_RULES:
             raise line.error(
-                f"at most {MOST_RULES} rules are read, {MOST_DYNAMIC_RULES} of them with wild cards or parameters",
+                f"at most {MOST_RULES} rules are read, {MOST_DYNAMIC_RULES} of them with wild cards",
                 "Join rules with a star or a placeholder",
             )
     return rules
@@ -139,7 +139,7 @@ def _words(line: Line) -> list[str]:
 
 def _take_query(words: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
     """The parameters right behind the path, and the words after them."""
-    query = []
+    query: list[tuple[str, str]] = []
     for number, word in enumerate(words):
         found = None if word.startswith(("/", "http:", "https:")) else _QUERY.fullmatch(word)
         if not found or "/" in found[1]:
@@ -185,7 +185,9 @@ def _check_target(rule: RedirectRule) -> None:
     if not text.isprintable() or any(char.isspace() for char in text):
         raise ValueError("a target has no blanks and no control characters")
     if absolute and not rule.is_redirect:
-        raise ValueError(f"{rule.status} to another server: what is not in the site cannot be answered from it")
+        raise ValueError(
+            f"{rule.status} to another server: what is not in the site cannot be answered from it"
+        )
     if not absolute and not text.startswith("/"):
         raise ValueError("a target is a path from the root, or an address that begins with https://")
     if rule.is_redirect and not rule.host and not rule.query and rule.target.literal == rule.source.text:

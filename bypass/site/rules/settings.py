@@ -16,17 +16,27 @@ from bypass.site.rules.redirects import Dialect
 
 Coding = Literal["br", "zstd", "gzip"]
 
-_HOST = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$|^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$|^\[[0-9A-Fa-f:.]+\]$"
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_HOST = rf"^((\*\.)?{_LABEL}(\.{_LABEL})*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|\[[0-9A-Fa-f:.]+\])$"
 HostName = Annotated[
     str,
-    Meta(pattern=_HOST, max_length=253, description="a name such as example.org or *.example.org, without a port"),
+    Meta(
+        pattern=_HOST,
+        max_length=253,
+        description="a name such as example.org or *.example.org, without a port",
+    ),
 ]
 UrlPath = Annotated[str, Meta(pattern="^/", description="a path from the root, such as /docs/*")]
-PagePath = Annotated[str, Meta(pattern="^(/.*)?$", description="the path of a file, such as /404.html, or empty")]
+PagePath = Annotated[
+    str, Meta(pattern="^(/.*)?$", description="the path of a file, such as /404.html, or empty")
+]
 FileName = Annotated[str, Meta(pattern="^[^/]*$", description="a file name without a slash")]
 MediaType = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( *;[ -~]*)?$", description="a media type such as text/plain"),
+    Meta(
+        pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( *;[ -~]*)?$",
+        description="a media type such as text/plain",
+    ),
 ]
 FieldValue = Annotated[str, Meta(pattern=r"^[\t -~]*$", max_length=4096, description="printable ASCII")]
 Status = Annotated[int, Meta(ge=200, le=599)]
@@ -36,7 +46,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_un
     """What all tables share: kebab case, nothing unknown."""
 
 
-class HeaderTable(Table):
+class HeaderTable(Table, frozen=True, kw_only=True):
     """[[site.header]]: fields for what answers at `path`."""
 
     path: UrlPath
@@ -44,14 +54,14 @@ class HeaderTable(Table):
     remove: tuple[str, ...] = ()
 
 
-class CacheTable(Table):
+class CacheTable(Table, frozen=True, kw_only=True):
     """[[site.cache]]: Cache-Control for what answers at `path`."""
 
     path: UrlPath
     value: FieldValue
 
 
-class RedirectTable(Table):
+class RedirectTable(Table, frozen=True, kw_only=True):
     """[[site.redirect]]: another address."""
 
     source: str = msgspec.field(name="from")
@@ -61,7 +71,7 @@ class RedirectTable(Table):
     query: dict[str, str] = {}
 
 
-class RewriteTable(Table):
+class RewriteTable(Table, frozen=True, kw_only=True):
     """[[site.rewrite]]: another page under the same address."""
 
     source: str = msgspec.field(name="from")
@@ -71,16 +81,16 @@ class RewriteTable(Table):
     query: dict[str, str] = {}
 
 
-class AuthTable(Table):
+class AuthTable(Table, frozen=True, kw_only=True):
     """[[site.auth]]: a name and a password for everything at `path`."""
 
     path: UrlPath
-    realm: Annotated[str, Meta(pattern=r'^[ !#-\[\]-~]*$', max_length=200)] = "restricted"
+    realm: Annotated[str, Meta(pattern=r"^[ !#-\[\]-~]*$", max_length=200)] = "restricted"
     users: dict[str, str] = {}
     users_file: str = ""
 
 
-class CorsTable(Table):
+class CorsTable(Table, frozen=True, kw_only=True):
     """[[site.cors]]: which other origins may read what answers at `path`."""
 
     path: UrlPath = "/*"
@@ -92,7 +102,7 @@ class CorsTable(Table):
     max_age: Annotated[int, Meta(ge=0, le=86400, description="seconds, at most 86400")] = 600
 
 
-class Compression(Table):
+class Compression(Table, frozen=True, kw_only=True):
     """[site.compression]: which variants are made. minimum_gain: share of the size that one must save.
 
     Levels are those up to 1 MiB; larger files get lower ones (files/compress.py). largest_bytes: no variants
@@ -131,7 +141,7 @@ class Compression(Table):
     sidecars: bool = True
 
 
-class SiteSettings(Table):
+class SiteSettings(Table, frozen=True, kw_only=True):
     """[site]. Every default is what a plain folder gets."""
 
     index: tuple[FileName, ...] = ("index.html", "index.htm")
@@ -142,17 +152,21 @@ class SiteSettings(Table):
     error_pages: dict[str, PagePath] = {}
     charset: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$")] = "utf-8"
     types: dict[str, MediaType] = {}
-    hidden: Annotated[Literal["well-known", "serve", "none"], Meta(description="well-known, serve or none")] = (
-        "well-known"
+    hidden: Annotated[
+        Literal["well-known", "serve", "none"], Meta(description="well-known, serve or none")
+    ] = "well-known"
+    symlinks: Annotated[Literal["inside", "follow", "none"], Meta(description="inside, follow or none")] = (
+        "inside"
     )
-    symlinks: Annotated[Literal["inside", "follow", "none"], Meta(description="inside, follow or none")] = "inside"
     exclude: tuple[UrlPath, ...] = ()
     redirects_file: FileName = "_redirects"
     headers_file: FileName = "_headers"
     dialect: Annotated[Dialect, Meta(description="netlify or cloudflare")] = "netlify"
     cache_control: FieldValue = ""
     immutable: bool = False
-    security_headers: Annotated[Literal["off", "basic", "strict"], Meta(description="off, basic or strict")] = "off"
+    security_headers: Annotated[
+        Literal["off", "basic", "strict"], Meta(description="off, basic or strict")
+    ] = "off"
     header: tuple[HeaderTable, ...] = ()
     cache: tuple[CacheTable, ...] = ()
     redirect: tuple[RedirectTable, ...] = ()
