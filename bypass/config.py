@@ -101,6 +101,8 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     connections_per_source: Annotated[
         int, Meta(ge=0, le=1 << 24, description="a number up to 16777216; 0 is no limit")
     ] = 0
+    watch: Annotated[bool, Meta(description="true or false")] = False
+    runtime_folder: Annotated[str, Meta(max_length=80, description="a folder, at most 80 characters")] = ""
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
 
     def __post_init__(self) -> None:

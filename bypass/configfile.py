@@ -61,7 +61,7 @@ class FileSettings:
 
 
 class Lines:
-    """On which line a key stands. A prefix of whole statements is valid TOML, so the parser says."""
+    """On which line a key stands. A prefix of whole statements is valid TOML itself, so the parser says."""
 
     def __init__(self, text: str) -> None:
         self._text = text.splitlines()

@@ -39,6 +39,7 @@ cdef class Bench:
         config.connections = connections + 64
         config.request_buffers = 4096
         config.flights = 4096
+        config.reassemblies = 256
         config.mtu = 1500
         config.idle_ticks = 1 << 20
         config.header_ticks = 1 << 20
@@ -85,6 +86,7 @@ cdef class Bench:
             raise ValueError(f"the site has no {path!r}")
         slot.response = number
         slot.flags = 0
+        slot.generation = 0
         self._request = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
         self._crowd.request = self._request
         self._crowd.request_bytes = <uint32_t>len(self._request)

@@ -23,6 +23,7 @@ from cython_ext.worker.variant cimport (
 cdef enum:
     REQUEST_BUFFER_BYTES = 16384    # also the receive window; holds the largest head accepted
     INLINE_SLOTS = 2
+    GENERATIONS_MOST = 8            # images in use at a time: the one served, and old ones until they are sent
     BLOCK_SLOTS = 64                # most responses a connection may have unacknowledged
     LEAD_BYTES_MOST = 33024         # the longest head in an image (32768), and what a variant adds
     TAIL_PLAIN_BYTES = 2            # CRLF
@@ -44,7 +45,9 @@ cdef enum SessionFlag:
 cdef struct Slot:
     uint32_t response
     uint32_t second                 # Date, fixed when the response was queued: retransmissions are equal
-    uint32_t flags                  # SlotFlag
+    uint16_t flags                  # SlotFlag
+    uint8_t generation              # of the image that it is answered from, to its last octet
+    uint8_t pad
 
 cdef struct Session:
     uint64_t first_offset           # octets of the first queued response already acknowledged
@@ -61,7 +64,10 @@ cdef struct Session:
     Slot slots[INLINE_SLOTS]
 
 cdef struct Service:
-    Store store
+    Store store                     # the site as new requests find it: stores[generation]
+    Store stores[GENERATIONS_MOST]
+    uint32_t queued[GENERATIONS_MOST]       # responses not wholly acknowledged, by generation
+    uint32_t generation
     Date date                       # of the current second
     Pool buffers
     Pool blocks
@@ -77,6 +83,7 @@ cdef struct Service:
 cdef inline void service_open_image(Service *service, const uint8_t *image, Counters *counters) noexcept nogil:
     memset(service, 0, sizeof(Service))
     store_open(&service.store, image)
+    service.stores[0] = service.store
     date_make(&service.date, 0)
     service.counters = counters
 
@@ -118,10 +125,11 @@ cdef inline void session_start(Session *session) noexcept nogil:
 cdef inline void session_end(Service *service, Session *session) noexcept nogil:
     """Gives back what the session holds."""
     drop_buffer(service, session)
+    while session.slot_count:
+        drop_last_response(service, session)
     if session.block != NIL:
         pool_give(&service.blocks, session.block)
         session.block = NIL
-    session.slot_count = 0
 
 
 cdef inline void drop_buffer(Service *service, Session *session) noexcept nogil:
@@ -141,6 +149,19 @@ cdef inline Slot *session_slot(Service *service, Session *session, uint32_t i) n
     return &service.block_memory[
         <size_t>session.block * BLOCK_SLOTS + ((session.slot_first + i) & (BLOCK_SLOTS - 1))
     ]
+
+
+cdef inline const Store *slot_store(const Service *service, const Slot *slot) noexcept nogil:
+    return &service.stores[slot.generation]
+
+
+cdef inline const image_response *slot_response(const Service *service, const Slot *slot) noexcept nogil:
+    return &slot_store(service, slot).responses[slot.response]
+
+
+cdef inline void drop_last_response(Service *service, Session *session) noexcept nogil:
+    session.slot_count -= 1
+    service.queued[session_slot(service, session, session.slot_count).generation] -= 1
 
 
 cdef inline bint queue_has_room(Service *service, Session *session) noexcept nogil:
@@ -181,12 +202,12 @@ cdef inline uint16_t slot_status(const Service *service, const Slot *slot) noexc
         return 304
     if slot.flags & SLOT_UNSATISFIABLE:
         return 416
-    return 206 if slot.flags & SLOT_PARTIAL else service.store.responses[slot.response].status
+    return 206 if slot.flags & SLOT_PARTIAL else slot_response(service, slot).status
 
 
 cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets that variant_head writes, without writing them."""
-    cdef const image_response *response = &service.store.responses[slot.response]
+    cdef const image_response *response = slot_response(service, slot)
     cdef const Extent *extent
     if slot.flags & SLOT_NOT_MODIFIED:
         return LINE_304_BYTES + response.meta_end - response.line_bytes
@@ -215,7 +236,7 @@ cdef inline uint32_t decimal_digits(uint64_t number) noexcept nogil:
 
 cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets of the whole response as this connection sends it."""
-    cdef const image_response *response = &service.store.responses[slot.response]
+    cdef const image_response *response = slot_response(service, slot)
     if slot.flags & SLOT_VARIANT:
         return variant_head_bytes(service, slot) + tail_bytes(slot.flags) + variant_body_bytes(service, slot)
     return (
@@ -235,7 +256,9 @@ cdef inline Slot *stage_response(
         session.flags |= SESSION_CLOSING
     slot = session_slot(service, session, session.slot_count)
     slot.response = response
-    slot.flags = flags
+    slot.flags = <uint16_t>flags
+    slot.generation = <uint8_t>service.generation
+    service.queued[service.generation] += 1
     session.slot_count += 1
     return slot
 
@@ -258,12 +281,15 @@ cdef inline uint64_t begin_response(Service *service, Slot *slot) noexcept nogil
 cdef inline void session_acked(Service *service, Session *session, uint64_t octets) noexcept nogil:
     """`octets` more of the stream are acknowledged: finished responses leave the queue."""
     cdef uint64_t whole
+    cdef const Slot *slot
     session.first_offset += octets
     while session.slot_count:
-        whole = slot_bytes(service, session_slot(service, session, 0))
+        slot = session_slot(service, session, 0)
+        whole = slot_bytes(service, slot)
         if session.first_offset < whole:
             return
         session.first_offset -= whole
+        service.queued[slot.generation] -= 1
         session.slot_first = (session.slot_first + 1) & (BLOCK_SLOTS - 1)
         session.slot_count -= 1
     if session.block != NIL:

@@ -20,7 +20,8 @@ from cython_ext.http.request cimport (
 from cython_ext.http.select cimport error_response, http_select
 from cython_ext.worker.queue cimport (
     REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED,
-    SLOT_PARTIAL, SLOT_UNSATISFIABLE, Service, Session, Slot, begin_response, drop_buffer, queue_has_room,
+    SLOT_PARTIAL, SLOT_UNSATISFIABLE, Service, Session, Slot, begin_response, drop_buffer,
+    drop_last_response, queue_has_room,
     queue_take_block, session_slot, stage_response,
 )
 
@@ -99,12 +100,11 @@ cdef inline uint64_t end_body(Service *service, Session *session) noexcept nogil
     """The request's body is read past: its response begins. A body that cannot be followed makes
     the request malformed: one error takes the place of the response."""
     cdef Slot *slot = session_slot(service, session, session.slot_count - 1)
+    cdef bint head_only = slot.flags & SLOT_HEAD_ONLY != 0
     if session.body.state == BODY_NONE:
         return begin_response(service, slot)
-    session.slot_count -= 1
-    return refuse_request(
-        service, session, 400 if session.body.state == BODY_BAD else 413, slot.flags & SLOT_HEAD_ONLY != 0
-    )
+    drop_last_response(service, session)
+    return refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413, head_only)
 
 
 cdef inline uint32_t parse_requests(

@@ -8,12 +8,12 @@ is what was sent before.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cython_ext.content.store cimport image_response, store_copy_body
+from cython_ext.content.store cimport Store, image_response, store_copy_body
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
 from cython_ext.worker.queue cimport (
     SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_UNSATISFIABLE, SLOT_VARIANT,
-    Service, Session, Slot, session_slot, slot_bytes, slot_extent, tail_bytes, variant_head_bytes,
+    Service, Session, Slot, session_slot, slot_bytes, slot_extent, slot_store, tail_bytes, variant_head_bytes,
 )
 from cython_ext.worker.variant cimport not_modified_head, partial_head, unsatisfiable_head
 
@@ -50,7 +50,8 @@ cdef inline uint16_t response_fill(
     Service *service, const Slot *slot, uint64_t position, uint32_t octets, uint8_t *out
 ) noexcept nogil:
     """A range within one response; the sum's words count from its first octet."""
-    cdef const image_response *response = &service.store.responses[slot.response]
+    cdef const Store *store = slot_store(service, slot)
+    cdef const image_response *response = &store.responses[slot.response]
     cdef bint variant = slot.flags & SLOT_VARIANT != 0
     cdef uint32_t lead_bytes = (
         variant_head_bytes(service, slot) if variant else response.head_bytes
@@ -69,7 +70,7 @@ cdef inline uint16_t response_fill(
             total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
     if step < octets:
         part = store_copy_body(
-            &service.store, response, first + position + step - lead_bytes, octets - step, out + step
+            store, response, first + position + step - lead_bytes, octets - step, out + step
         )
         total = sum_add(total, sum_swap(part) if step & 1 else part)
     return total
@@ -100,7 +101,7 @@ cdef inline uint16_t lead_fill(
     cdef uint32_t tail = tail_bytes(slot.flags)
     cdef uint16_t total
     cdef uint16_t part
-    memcpy(out, service.store.image + response.head_offset, response.head_bytes)
+    memcpy(out, slot_store(service, slot).image + response.head_offset, response.head_bytes)
     memcpy(out + response.date_offset, date.text, DATE_BYTES)
     memcpy(out + response.head_bytes, tail_text(slot.flags), tail)
     part = sum_octets(out + response.head_bytes, tail)
@@ -116,7 +117,7 @@ cdef inline uint16_t lead_fill_part(
     cdef Date room
     cdef const Date *date = slot_date(service, slot, &room)
     cdef uint32_t end = position + octets
-    copy_overlap(out, position, end, service.store.image + response.head_offset, 0, response.head_bytes)
+    copy_overlap(out, position, end, slot_store(service, slot).image + response.head_offset, 0, response.head_bytes)
     copy_overlap(out, position, end, date.text, response.date_offset, DATE_BYTES)
     copy_overlap(out, position, end, tail_text(slot.flags), response.head_bytes, tail_bytes(slot.flags))
     return sum_octets(out, octets)
@@ -129,7 +130,7 @@ cdef inline uint16_t variant_fill_part(
     """Head and tail of a 206, 304 or 416, or part of them: made whole each time, summed as written."""
     cdef Date room
     cdef const uint8_t *date = &slot_date(service, slot, &room).text[0]
-    cdef const uint8_t *head = service.store.image + response.head_offset
+    cdef const uint8_t *head = slot_store(service, slot).image + response.head_offset
     cdef uint32_t size
     if slot.flags & SLOT_NOT_MODIFIED:
         size = not_modified_head(head, response, date, service.lead)
