@@ -39,6 +39,18 @@ def image_hash(const uint8_t[::1] data not None) -> int:
     return value
 
 
+def image_checksum(const uint8_t[::1] header not None, const uint8_t[::1] content not None) -> int:
+    """What an image's header says of it (abi/image.h): of the header itself, its checksum being taken for 0,
+    and of all that follows it."""
+    if header.shape[0] != sizeof(image_header):
+        raise ValueError(f"a header has {sizeof(image_header)} octets, not {header.shape[0]}")
+    cdef uint64_t value
+    cdef uint64_t size = content.shape[0]
+    with nogil:
+        value = precompute.image_checksum(&header[0], &content[0] if size else NULL, size)
+    return value
+
+
 def folded_sum(const uint8_t[::1] data not None) -> int:
     """The folded Internet sum of `data` as a native 16-bit number, not inverted."""
     cdef uint64_t size = data.shape[0]

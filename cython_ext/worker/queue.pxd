@@ -9,15 +9,20 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from cython_ext.base.counters cimport (
-    C_NO_QUEUE_BLOCK, C_RESPONSES_2XX, C_RESPONSES_3XX, C_RESPONSES_4XX, C_RESPONSES_5XX, Counters, count,
+    C_NO_NOTE, C_NO_QUEUE_BLOCK, C_RESPONSES_2XX, C_RESPONSES_3XX, C_RESPONSES_4XX, C_RESPONSES_5XX, Counters, count,
 )
 from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
-from cython_ext.content.store cimport IMAGE_RESPONSE_CLOSE, Store, image_response, store_open
+from cython_ext.content.store cimport (
+    IMAGE_RESPONSE_CLOSE, Store, image_response, store_open,
+)
 from cython_ext.http.body cimport Body
 from cython_ext.http.date cimport Date, date_make
-from cython_ext.http.byterange cimport Extent
+from cython_ext.http.byterange cimport Extent, Parts
+from cython_ext.http.rule cimport MADE_BYTES_MOST
+from cython_ext.http.select cimport Room
 from cython_ext.worker.variant cimport (
-    DATE_END_BYTES, LINE_206_BYTES, LINE_304_BYTES, LINE_416_BYTES, PARTIAL_BYTES, UNSATISFIABLE_BYTES,
+    DATE_END_BYTES, LINE_206_BYTES, LINE_304_BYTES, LINE_416_BYTES, MULTIPART_BYTES, PARTIAL_BYTES,
+    UNSATISFIABLE_BYTES, decimal_digits, type_line_bytes,
 )
 
 cdef enum:
@@ -25,7 +30,9 @@ cdef enum:
     INLINE_SLOTS = 2
     GENERATIONS_MOST = 8            # images in use at a time: the one served, and old ones until they are sent
     BLOCK_SLOTS = 64                # most responses a connection may have unacknowledged
-    LEAD_BYTES_MOST = 33024         # the longest head in an image (32768), and what a variant adds
+    NOTE_BYTES = MADE_BYTES_MOST    # of what a slot remembers: a field line, or parts
+    LEAD_BYTES_MOST = 36096         # the longest head in an image (32768), what a variant adds, line and note
+    SCRATCH_BYTES = 34816           # two request buffers and a text
     TAIL_PLAIN_BYTES = 2            # CRLF
     TAIL_CLOSE_BYTES = 21           # Connection: close, CRLF CRLF
     TAIL_KEEP_BYTES = 26            # Connection: keep-alive, CRLF CRLF
@@ -37,7 +44,12 @@ cdef enum SlotFlag:
     SLOT_PARTIAL = 8                # 206: an extent of the content, kept beside the slot in its block
     SLOT_NOT_MODIFIED = 16          # 304
     SLOT_UNSATISFIABLE = 32         # 416
-    SLOT_VARIANT = 56               # any of these: made of the 200 by worker/variant
+    SLOT_PARTS = 64                 # 206: several extents, in a note
+    SLOT_VARIANT = 120              # any of these four: made of the 200 by worker/variant
+    SLOT_TEXT = 128                 # a field line of its own, in a note
+    SLOT_NOTED = 192                # it has a note
+    SLOT_MADE = 248                 # any of these, or a line: the head is not as it lies in the image
+    STAGED_LINE_SHIFT = 16          # where stage_response is told the line
 
 cdef enum SessionFlag:
     SESSION_CLOSING = 1             # no further request is answered; octets are discarded
@@ -45,9 +57,9 @@ cdef enum SessionFlag:
 cdef struct Slot:
     uint32_t response
     uint32_t second                 # Date, fixed when the response was queued: retransmissions are equal
-    uint16_t flags                  # SlotFlag
+    uint16_t line                   # 1 + number of the image's line that is appended to the head; 0: none
+    uint8_t flags                   # SlotFlag
     uint8_t generation              # of the image that it is answered from, to its last octet
-    uint8_t pad
 
 cdef struct Session:
     uint64_t first_offset           # octets of the first queued response already acknowledged
@@ -73,9 +85,13 @@ cdef struct Service:
     Pool blocks
     uint8_t *buffer_memory          # REQUEST_BUFFER_BYTES each
     Slot *block_memory              # BLOCK_SLOTS each
-    Extent *extents                 # beside each slot of a block, for SLOT_PARTIAL
-    uint8_t *lead                   # room for the head of a variant
-    uint8_t *scratch                # for paths that must be rewritten
+    Extent *extents                 # beside each slot of a block: that of SLOT_PARTIAL; or of a note its
+                                    # number, and the octets of its field line or content
+    Pool notes
+    uint8_t *note_memory            # NOTE_BYTES each
+    uint8_t *lead                   # room for a head that is made
+    uint8_t *scratch                # SCRATCH_BYTES, for what `room` names
+    Room room                       # of the selection under way
     Counters *counters
     bint draining                   # every further response closes its connection
 
@@ -97,12 +113,19 @@ cdef inline int service_init(
     service.block_memory = <Slot *>calloc(<size_t>blocks * BLOCK_SLOTS, sizeof(Slot))
     service.extents = <Extent *>calloc(<size_t>blocks * BLOCK_SLOTS, sizeof(Extent))
     service.lead = <uint8_t *>calloc(1, LEAD_BYTES_MOST)
-    service.scratch = <uint8_t *>calloc(1, REQUEST_BUFFER_BYTES)
+    service.note_memory = <uint8_t *>calloc(blocks, NOTE_BYTES)
+    service.scratch = <uint8_t *>calloc(1, SCRATCH_BYTES)
     if service.buffer_memory == NULL or service.block_memory == NULL or service.scratch == NULL:
         return -1
-    if service.extents == NULL or service.lead == NULL:
+    if service.extents == NULL or service.lead == NULL or service.note_memory == NULL:
         return -1
-    return pool_init(&service.buffers, buffers) | pool_init(&service.blocks, blocks)
+    service.room.path = service.scratch
+    service.room.key = service.scratch + REQUEST_BUFFER_BYTES
+    service.room.text = service.scratch + 2 * REQUEST_BUFFER_BYTES
+    return (
+        pool_init(&service.buffers, buffers) | pool_init(&service.blocks, blocks)
+        | pool_init(&service.notes, blocks)
+    )
 
 
 cdef inline void service_release(Service *service) noexcept nogil:
@@ -111,6 +134,8 @@ cdef inline void service_release(Service *service) noexcept nogil:
     free(service.extents)
     free(service.lead)
     free(service.scratch)
+    free(service.note_memory)
+    pool_release(&service.notes)
     pool_release(&service.buffers)
     pool_release(&service.blocks)
     memset(service, 0, sizeof(Service))
@@ -161,7 +186,7 @@ cdef inline const image_response *slot_response(const Service *service, const Sl
 
 cdef inline void drop_last_response(Service *service, Session *session) noexcept nogil:
     session.slot_count -= 1
-    service.queued[session_slot(service, session, session.slot_count).generation] -= 1
+    slot_forget(service, session_slot(service, session, session.slot_count))
 
 
 cdef inline bint queue_has_room(Service *service, Session *session) noexcept nogil:
@@ -192,9 +217,43 @@ cdef inline uint32_t tail_bytes(uint32_t flags) noexcept nogil:
     return TAIL_KEEP_BYTES if flags & SLOT_KEEP_ALIVE else TAIL_PLAIN_BYTES
 
 
-cdef inline const Extent *slot_extent(const Service *service, const Slot *slot) noexcept nogil:
-    """Of a slot with SLOT_PARTIAL: it lies in a block."""
+cdef inline Extent *slot_extent(const Service *service, const Slot *slot) noexcept nogil:
+    """Of a slot with SLOT_PARTIAL or SLOT_NOTED: it lies in a block."""
     return &service.extents[slot - service.block_memory]
+
+
+cdef inline uint8_t *slot_note(const Service *service, const Slot *slot) noexcept nogil:
+    return service.note_memory + <size_t>slot_extent(service, slot).first * NOTE_BYTES
+
+
+cdef inline const Parts *slot_parts(const Service *service, const Slot *slot) noexcept nogil:
+    return <const Parts *>slot_note(service, slot)
+
+
+cdef inline void slot_forget(Service *service, const Slot *slot) noexcept nogil:
+    """The slot leaves the queue."""
+    service.queued[slot.generation] -= 1
+    if slot.flags & SLOT_NOTED:
+        pool_give(&service.notes, <uint32_t>slot_extent(service, slot).first)
+
+
+cdef inline bint note_take(Service *service, Session *session, uint32_t *note) noexcept nogil:
+    """A note for the slot that is staged next, and a block for that; False without."""
+    if service.notes.available == 0 or (session.block == NIL and not queue_take_block(service, session)):
+        count(service.counters, C_NO_NOTE)
+        return False
+    note[0] = pool_take(&service.notes)
+    return True
+
+
+cdef inline uint32_t extra_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    """Octets of the field lines appended to the head."""
+    cdef uint32_t octets = 0
+    if slot.line:
+        octets = slot_store(service, slot).lines[slot.line - 1].bytes
+    if slot.flags & SLOT_TEXT:
+        octets += <uint32_t>slot_extent(service, slot).bytes
+    return octets
 
 
 cdef inline uint16_t slot_status(const Service *service, const Slot *slot) noexcept nogil:
@@ -202,7 +261,7 @@ cdef inline uint16_t slot_status(const Service *service, const Slot *slot) noexc
         return 304
     if slot.flags & SLOT_UNSATISFIABLE:
         return 416
-    return 206 if slot.flags & SLOT_PARTIAL else slot_response(service, slot).status
+    return 206 if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else slot_response(service, slot).status
 
 
 cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
@@ -216,39 +275,43 @@ cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot
             UNSATISFIABLE_BYTES + decimal_digits(response.body_bytes)
         )
     extent = slot_extent(service, slot)
+    if slot.flags & SLOT_PARTS:
+        return LINE_206_BYTES + response.length_offset - response.line_bytes + (
+            MULTIPART_BYTES + decimal_digits(extent.bytes)
+            - type_line_bytes(slot_store(service, slot).image + response.head_offset, response)
+        )
     return LINE_206_BYTES + response.length_offset - response.line_bytes + (
         PARTIAL_BYTES + decimal_digits(extent.bytes) + decimal_digits(extent.first)
         + decimal_digits(extent.first + extent.bytes - 1) + decimal_digits(response.body_bytes)
     )
 
 
-cdef inline uint64_t variant_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
-    return slot_extent(service, slot).bytes if slot.flags & SLOT_PARTIAL else 0
+cdef inline uint32_t slot_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    """Head and tail."""
+    if not slot.flags & SLOT_MADE and slot.line == 0:
+        return slot_response(service, slot).head_bytes + tail_bytes(slot.flags)
+    return tail_bytes(slot.flags) + extra_bytes(service, slot) + (
+        variant_head_bytes(service, slot) if slot.flags & SLOT_VARIANT
+        else slot_response(service, slot).head_bytes
+    )
 
 
-cdef inline uint32_t decimal_digits(uint64_t number) noexcept nogil:
-    cdef uint32_t digits = 1
-    while number >= 10:
-        number //= 10
-        digits += 1
-    return digits
+cdef inline uint64_t slot_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    if slot.flags & SLOT_VARIANT:
+        return slot_extent(service, slot).bytes if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else 0
+    return 0 if slot.flags & SLOT_HEAD_ONLY else slot_response(service, slot).body_bytes
 
 
 cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets of the whole response as this connection sends it."""
-    cdef const image_response *response = slot_response(service, slot)
-    if slot.flags & SLOT_VARIANT:
-        return variant_head_bytes(service, slot) + tail_bytes(slot.flags) + variant_body_bytes(service, slot)
-    return (
-        response.head_bytes + tail_bytes(slot.flags)
-        + (0 if slot.flags & SLOT_HEAD_ONLY else response.body_bytes)
-    )
+    return slot_head_bytes(service, slot) + slot_body_bytes(service, slot)
 
 
 cdef inline Slot *stage_response(
     Service *service, Session *session, uint32_t response, uint32_t flags
 ) noexcept nogil:
-    """Puts a response into the queue (there is room). It is not sent before begin_response."""
+    """Puts a response into the queue (there is room). It is not sent before begin_response. flags: SlotFlag,
+    and from STAGED_LINE_SHIFT on the line."""
     cdef Slot *slot
     if service.store.responses[response].flags & IMAGE_RESPONSE_CLOSE or service.draining:
         flags |= SLOT_CLOSE
@@ -256,7 +319,8 @@ cdef inline Slot *stage_response(
         session.flags |= SESSION_CLOSING
     slot = session_slot(service, session, session.slot_count)
     slot.response = response
-    slot.flags = <uint16_t>flags
+    slot.flags = <uint8_t>flags
+    slot.line = <uint16_t>(flags >> STAGED_LINE_SHIFT)
     slot.generation = <uint8_t>service.generation
     service.queued[service.generation] += 1
     session.slot_count += 1
@@ -281,15 +345,13 @@ cdef inline uint64_t begin_response(Service *service, Slot *slot) noexcept nogil
 cdef inline void session_acked(Service *service, Session *session, uint64_t octets) noexcept nogil:
     """`octets` more of the stream are acknowledged: finished responses leave the queue."""
     cdef uint64_t whole
-    cdef const Slot *slot
     session.first_offset += octets
     while session.slot_count:
-        slot = session_slot(service, session, 0)
-        whole = slot_bytes(service, slot)
+        whole = slot_bytes(service, session_slot(service, session, 0))
         if session.first_offset < whole:
             return
         session.first_offset -= whole
-        service.queued[slot.generation] -= 1
+        slot_forget(service, session_slot(service, session, 0))
         session.slot_first = (session.slot_first + 1) & (BLOCK_SLOTS - 1)
         session.slot_count -= 1
     if session.block != NIL:
