@@ -15,7 +15,6 @@ from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from bypass.errors import SiteError
-from bypass.site.errorpages import own_pages
 from bypass.site.files.areas import areas_of, policies_of
 from bypass.site.files.fields import FieldRules
 from bypass.site.files.forms import Forms, Step, make_forms
@@ -87,7 +86,7 @@ def describe(
     *,
     exclude: Collection[tuple[int, int]] = (),
     recall: Recall | None = None,
-    step: Step = lambda _: None,
+    step: Step = lambda _, __: None,
     threads: int = 0,
     now_s: int | None = None,
 ) -> Described:
@@ -190,7 +189,7 @@ def _host(
         default=default,
         resources=paths,
         rules=tuple(rules),
-        errors=with_presets(pages, fields, own_pages()),
+        errors=with_presets(pages, fields),
         areas=areas_of(settings, headers, names[0] if names else "", work.folder),
         cors=policies_of(settings),
     )

@@ -34,8 +34,8 @@ from bypass.site.text import printable
 MOST_UNFOLDED_BYTES = 16 << 30
 _AHEAD = 4  # jobs that wait for each thread
 
-Step = Callable[[int], None]
-"""Called with the octets whose forms are ready."""
+Step = Callable[[int, int], None]
+"""Called with the octets of the files whose forms are ready, and of all that need any."""
 
 
 @dataclass(slots=True)
@@ -85,9 +85,11 @@ def make_forms(
             forms.by_url[job.url] = (Representation(job.plain, "", recall.digest_of(job.plain)),)
             continue
         jobs.append(job)
+    ready, total = 0, sum(job.plain.size for job in jobs if job.plain)
     for done in _work(jobs, settings, recall, threads or os.cpu_count() or 1):
         _take(forms, done, recall)
-        step(done.job.plain.size if done.job.plain else 0)
+        ready += done.job.plain.size if done.job.plain else 0
+        step(ready, total)
     return forms
 
 

@@ -78,38 +78,21 @@ def _request_rules(rule: RedirectRule, site: dict[bytes, Resource], either_slash
     if not rule.is_redirect and text is not None:
         page_at(rule, text, site)
     query = tuple((name, Wild(value[1:]) if value.startswith(":") else value) for name, value in rule.query)
-    made = RequestRule(rule.source.parts, target, rule.status, rule.force, query=query)
+    # A query that is a part of the rule is used up by it.
+    made = RequestRule(rule.source.parts, target, rule.status, rule.force, not query, query)
     literal = rule.source.literal
-    other = _other_slash(literal) if literal is not None else b""
-    if either_slash and other:
-        return [made, RequestRule((other,), target, rule.status, rule.force, query=query)]
-    folder = _folder_itself(rule)
-    if either_slash and folder:
-        return [
-            made,
-            RequestRule(
-                (folder,),
-                tuple(part for part in target if isinstance(part, str)),
-                rule.status,
-                rule.force,
-                query=query,
-            ),
-        ]
-    return [made]
+    other = _other_slash(literal) if literal is not None else _folder_itself(rule)
+    if not either_slash or not other:
+        return [made]
+    bare = target if literal is not None else tuple(part for part in target if isinstance(part, str))
+    return [made, replace(made, pattern=(other,), target=bare)]
 
 
 def _folder_itself(rule: RedirectRule) -> bytes:
     """/blog for /blog/*: that pattern means the folder, too."""
     first, *rest = rule.source.parts
-    if (
-        isinstance(first, bytes)
-        and len(first) > 1
-        and first.endswith(b"/")
-        and len(rest) == 1
-        and "*" in rule.source.text
-    ):
-        return first[:-1]
-    return b""
+    below = len(rest) == 1 and isinstance(rest[0], Wild) and rest[0].star
+    return first[:-1] if below and isinstance(first, bytes) and first.endswith(b"/") else b""
 
 
 def _other_slash(path: bytes) -> bytes:

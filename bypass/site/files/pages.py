@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bypass.errors import SiteError
+from bypass.site.errorpages import own_page
 from bypass.site.files.fields import FieldRules
 from bypass.site.files.paths import NOT_FOUND, Maker
 from bypass.site.resource import Representation, Resource
@@ -42,14 +43,14 @@ def error_pages(
 
 
 def with_presets(
-    pages: dict[tuple[int, bytes], Resource], fields: FieldRules, built_in: dict[int, Resource]
+    pages: dict[tuple[int, bytes], Resource], fields: FieldRules
 ) -> dict[tuple[int, bytes], Resource]:
-    """The security preset holds for our own error pages, too. built_in: those, by status."""
+    """The security preset holds for our own error pages, too."""
     if not fields.preset:
         return pages
     own = {
         (status, b"/"): replace(page, fields=(*page.fields, *_allowing_styles(fields)))
-        for status, page in built_in.items()
+        for status, page in ((status, own_page(status)) for status in sorted(STATUSES))
     }
     return {**own, **pages}
 
