@@ -105,8 +105,8 @@ def build(
 ) -> None:
     """
     \b
-    bypass build /var/www/html -o site.img
-    bypass build public -o site.img --max-memory 2G --json
+    bypass build ./site -o site.img
+    bypass build ./site -o site.img --max-memory 2G --json
 
     Compile the folder SITE into one image that 'bypass serve' maps as it is. What becomes of the files
     can be set in FILE ([site] and [[host]], see docs/site.md).

@@ -41,9 +41,9 @@ def reloading(
     wanted: threading.Event,
     messages: Messages,
 ) -> Iterator[None]:
-    """Reloads when `wanted` is set, when asked over the control socket and, with --watch, when files change.
+    """Reloads when `wanted` is set, when asked over the control socket and, with --watch, at changes.
 
-    watched: folders and files in which they do."""
+    watched: folders and files in which they happen."""
     with ExitStack() as stack:
         reloader = Reloader(server, image, maker.make, partial(report, messages), wanted)
         stack.callback(reloader.close)
