@@ -19,7 +19,8 @@ from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver,
 from cython_ext.http.request cimport Request, request_parse
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_PSH
-from cython_ext.worker.queue cimport Session, Slot, begin_response, session_start, slot_bytes, stage_response
+from cython_ext.worker.queue cimport begin_response, slot_bytes, stage_response
+from cython_ext.worker.service cimport Session, Slot, session_start
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 

@@ -21,7 +21,7 @@ from cython_ext.wire cimport checksum
 from cython_ext.worker.clock cimport worker_run
 from cython_ext.worker.generation cimport generation_is_free
 from cython_ext.worker.loop cimport worker_turn
-from cython_ext.worker.queue cimport GENERATIONS_MOST
+from cython_ext.worker.service cimport GENERATIONS_MOST
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, WorkerConfig, atomic_load_u32, atomic_store_u32, worker_init, worker_publish,
     worker_release,

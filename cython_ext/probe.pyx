@@ -25,7 +25,7 @@ from cython_ext.http cimport request as requests
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.conn cimport TcpConn
 from cython_ext.wire cimport checksum, seqnum
-from cython_ext.worker.queue cimport Session, Slot
+from cython_ext.worker.service cimport Session, Slot
 
 SIZES = {
     "TcpConn": sizeof(TcpConn),
@@ -247,7 +247,8 @@ cdef class Store:
         """Number of the response, or None."""
         cdef size_t octets = path.shape[0]
         cdef uint32_t number = site.host_find(
-            &self.store, self.store.default_host, _input().place(&path[0] if octets else NULL, octets, False), <uint32_t>octets
+            &self.store, self.store.default_host,
+            _input().place(&path[0] if octets else NULL, octets, False), <uint32_t>octets
         )
         return None if number == NIL else number
 

@@ -32,7 +32,7 @@ cdef inline bint may_enter(const Store *store, uint32_t area_number, const Reque
     cdef uint8_t found[SHA256_BYTES]
     cdef uint8_t differs
     cdef uint8_t equal = 0
-    cdef uint32_t i, k, octets
+    cdef uint32_t _i, k, octets
     find_field(request, b"authorization", 13, &field)
     if field.octets == NULL or field.repeated:
         return False
@@ -41,7 +41,7 @@ cdef inline bint may_enter(const Store *store, uint32_t area_number, const Reque
     if octets == 0:
         return False
     sha256(text, SALT_BYTES + octets, found)
-    for i in range(area.digests_count):
+    for _i in range(area.digests_count):
         differs = 0
         for k in range(<uint32_t>SHA256_BYTES):
             differs |= found[k] ^ digest[k]

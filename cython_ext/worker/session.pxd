@@ -21,10 +21,12 @@ from cython_ext.http.request cimport (
 )
 from cython_ext.http.select cimport Selection, error_response, host_error, http_select
 from cython_ext.worker.queue cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, STAGED_LINE_SHIFT,
-    SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT, SLOT_UNSATISFIABLE, Service, Session, Slot,
-    begin_response, drop_buffer, drop_last_response, note_take, queue_has_room, queue_take_block, session_slot,
-    slot_extent, slot_note, stage_response,
+    begin_response, drop_buffer, drop_last_response, note_take, queue_has_room, queue_take_block,
+    session_slot, slot_extent, slot_note, stage_response,
+)
+from cython_ext.worker.service cimport (
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED,
+    SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT, SLOT_UNSATISFIABLE, STAGED_LINE_SHIFT, Service, Session, Slot,
 )
 from cython_ext.worker.variant cimport parts_bytes
 

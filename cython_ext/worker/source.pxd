@@ -13,9 +13,11 @@ from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
 from cython_ext.worker.queue cimport (
+    session_slot, slot_bytes, slot_extent, slot_head_bytes, slot_note, slot_parts, slot_store, tail_bytes,
+)
+from cython_ext.worker.service cimport (
     SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_MADE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT,
-    SLOT_UNSATISFIABLE, Service, Session, Slot, session_slot, slot_bytes, slot_extent, slot_head_bytes,
-    slot_note, slot_parts, slot_store, tail_bytes,
+    SLOT_UNSATISFIABLE, Service, Session, Slot,
 )
 from cython_ext.worker.variant cimport (
     multipart_head, not_modified_head, part_text, part_text_bytes, partial_head, parts_end, unsatisfiable_head,
