@@ -22,7 +22,7 @@ from bypass.site.describe import NOTHING_SET, Account, describe
 from bypass.site.heads import etag
 from bypass.site.hosts import Tables, make_tables
 from bypass.site.index import PathIndex, build_index
-from bypass.site.layout import ETAG_BYTES, RESPONSE, ResponseRecord, aligned, sums_of
+from bypass.site.layout import ETAG_BYTES, RESPONSE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
@@ -252,35 +252,37 @@ def _write_body(image: memoryview, places: _Places, number: int, body: Body, tic
 
 
 def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
-    records = places.sections.responses_offset
-    for number, response in enumerate(plan.responses):
-        head = bytearray(response.head.octets)
-        etag_offset = response.head.value_offset("ETag")
+    record = places.sections.responses_offset
+    for start, response in zip(places.heads, plan.responses, strict=True):
+        body, head = response.body, response.head
+        octets = head.octets
+        etag_offset = head.value_offset("ETag")
         if etag_offset:
-            tag = etag(digests[response.body]).encode("ascii")
-            head[etag_offset : etag_offset + ETAG_BYTES] = tag
-        start = places.heads[number]
-        image[start : start + len(head)] = head
-        record = ResponseRecord(
-            head_offset=start,
-            body_offset=places.bodies[response.body],
-            body_bytes=plan.bodies[response.body].size,
-            sums_first=places.sums_first[response.body],
-            head_bytes=len(head),
-            head_sum=folded_sum(head),
-            date_offset=response.head.date_offset,
-            status=response.status,
-            flags=response.flags,
-            modified=response.modified,
-            line_bytes=response.head.line_bytes,
-            etag_offset=etag_offset,
-            modified_offset=response.head.value_offset("Last-Modified"),
-            meta_end=response.head.meta_end,
-            length_offset=response.head.length_offset,
-            coding=response.coding,
-            resource=response.resource,
+            tag = etag(digests[body]).encode("ascii")
+            octets = octets[:etag_offset] + tag + octets[etag_offset + ETAG_BYTES :]
+        image[start : start + len(octets)] = octets
+        RESPONSE.pack_into(  # in the order of RESPONSE_FIELDS
+            image,
+            record,
+            start,
+            places.bodies[body],
+            plan.bodies[body].size,
+            places.sums_first[body],
+            len(octets),
+            folded_sum(octets),
+            head.date_offset,
+            response.status,
+            response.flags,
+            response.modified,
+            head.line_bytes,
+            etag_offset,
+            head.value_offset("Last-Modified"),
+            head.meta_end,
+            head.length_offset,
+            response.coding,
+            response.resource,
         )
-        record.pack_into(image, records + number * RESPONSE.size)
+        record += RESPONSE.size
 
 
 def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: _Places) -> None:

@@ -28,7 +28,7 @@ from bypass.site.resource import Coding, Representation
 from bypass.site.rules.pattern import Pattern
 from bypass.site.rules.settings import Compression
 from bypass.site.scan import Asset
-from bypass.site.source import chunks_of, digest, read_whole
+from bypass.site.source import chunks_of, digest, read_small
 from bypass.site.text import printable
 
 MOST_UNFOLDED_BYTES = 16 << 30
@@ -198,7 +198,7 @@ def _find_out(job: _Job, settings: Compression, done: _Done, key: bytes) -> File
     assert plain is not None
     variants: dict[Coding, Variant] = {}
     if job.try_:
-        content = read_whole(plain)
+        content = read_small(plain, _silent)
         found = _digest_of(content)
         for coding in job.try_:
             packed = compress(coding, content, settings)
