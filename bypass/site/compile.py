@@ -243,6 +243,8 @@ def _write_body(image: memoryview, places: _Places, number: int, body: Body, tic
             read_into(body.source, stored, tick)
         else:
             stored[:] = body.source
+            if body.is_file:
+                tick(body.size)
         digest = hashlib.sha256(stored).digest()
         if body.digest is not None and isinstance(body.source, Asset) and body.digest != digest:
             raise changed(body.source)

@@ -28,11 +28,13 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Octets to be stored once. digest: SHA-256 where it is known already, to be held to."""
+    """Octets to be stored once. digest: SHA-256 where it is known already, to be held to. is_file: whether a
+    file is behind them, even where they were read already."""
 
     source: Asset | bytes
     size: int
     digest: bytes | None = None
+    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +177,13 @@ class Planner:
 
     def _file_body(self, source: Asset, known: bytes | None) -> int:
         if self._sizes[source.size] == 1:  # nothing else can be equal, known digest or not
-            self.plan.bodies.append(Body(source, source.size, known))
+            self.plan.bodies.append(Body(source, source.size, known, is_file=True))
             return len(self.plan.bodies) - 1
         kept: Asset | bytes = source
         if known is None and source.size <= self._room_bytes:
             kept = read_small(source, self._tick)
             known = hashlib.sha256(kept).digest()
-        body = Body(kept, source.size, known or digest(source, self._tick))
+        body = Body(kept, source.size, known or digest(source, self._tick), is_file=True)
         shared = body.digest in self._by_digest
         number = self._share(body)
         if shared:
