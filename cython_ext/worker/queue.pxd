@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from cython_ext.accesslog.ring cimport LogRing, ring_release
 from cython_ext.base.counters cimport (
     C_NO_QUEUE_BLOCK, C_RESPONSES_2XX, C_RESPONSES_3XX, C_RESPONSES_4XX, C_RESPONSES_5XX, Counters, count,
 )
@@ -68,6 +69,8 @@ cdef struct Service:
     Store stores[GENERATIONS_MOST]
     uint32_t queued[GENERATIONS_MOST]       # responses not wholly acknowledged, by generation
     uint32_t generation
+    LogRing log
+    bint log_blocked                # the last look at requests ended because the log was full
     Date date                       # of the current second
     Pool buffers
     Pool blocks
@@ -113,6 +116,7 @@ cdef inline void service_release(Service *service) noexcept nogil:
     free(service.scratch)
     pool_release(&service.buffers)
     pool_release(&service.blocks)
+    ring_release(&service.log)
     memset(service, 0, sizeof(Service))
 
 
@@ -224,6 +228,12 @@ cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot
 
 cdef inline uint64_t variant_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
     return slot_extent(service, slot).bytes if slot.flags & SLOT_PARTIAL else 0
+
+
+cdef inline uint64_t slot_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    if slot.flags & SLOT_VARIANT:
+        return 0 if slot.flags & SLOT_HEAD_ONLY else variant_body_bytes(service, slot)
+    return 0 if slot.flags & SLOT_HEAD_ONLY else slot_response(service, slot).body_bytes
 
 
 cdef inline uint32_t decimal_digits(uint64_t number) noexcept nogil:

@@ -12,8 +12,9 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "net": frozenset({"base", "wire"}),
     "tcp": frozenset({"base", "wire", "net"}),
     "content": frozenset({"base", "wire"}),
+    "accesslog": frozenset({"base", "wire", "content", "http"}),
     "http": frozenset({"base", "wire", "content"}),
-    "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http"}),
+    "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "accesslog"}),
     "bench": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
     "fuzz": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
 }
