@@ -15,7 +15,7 @@ class Bench:
     def layers(self, path: bytes, rounds: int) -> dict[str, float]:
         """Nanoseconds per call of each layer alone; after open()."""
     def drain_log(self) -> int:
-        """From another thread, while get() runs: empties the access log's ring; how many octets there were."""
+        """From another thread, while get() runs: empties the access log; how many octets it had."""
     @property
     def log_dropped(self) -> int:
         """Responses that the ring had no room for."""

@@ -89,6 +89,7 @@ class Engine:
         connections: int = 65536,
         request_buffers: int = 4096,
         flight_blocks: int = 4096,
+        reassembly_blocks: int = 256,
         congestion: str = "cubic",
         connections_per_source: int = 0,
         idle_timeout_ns: int = 60_000_000_000,

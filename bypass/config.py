@@ -105,6 +105,8 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     memory: Annotated[Memory, Meta(description="auto, copy or zero-copy")] = "auto"
     poll: Annotated[Poll, Meta(description="latency, balanced or efficient")] = "balanced"
     busy_poll: Annotated[bool, Meta(description="true or false")] = False
+    tune: Annotated[bool, Meta(description="true or false")] = False
+    state_dir: Annotated[str, Meta(description="a folder", min_length=1)] = "/var/lib/bypass/nic"
     connections: Annotated[int, Meta(ge=64, le=1 << 24, description="a number from 64 to 16777216")] = 65536
     congestion: Annotated[Congestion, Meta(description="cubic or newreno")] = "cubic"
     idle_timeout: PositiveDuration = 60.0

@@ -41,6 +41,7 @@ cdef class Bench:
         config.connections = connections + 64
         config.request_buffers = 4096
         config.flights = 4096
+        config.reassemblies = 256
         config.mtu = 1500
         config.idle_ticks = 1 << 20
         config.header_ticks = 1 << 20

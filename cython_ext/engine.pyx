@@ -88,7 +88,8 @@ cdef class Engine:
     def __init__(
         self, *, const uint8_t[::1] image not None, addresses, uint16_t port, bytes secret not None,
         own_addresses=(), uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096,
-        uint32_t flight_blocks=4096, congestion="cubic", uint32_t connections_per_source=0,
+        uint32_t flight_blocks=4096, uint32_t reassembly_blocks=256, congestion="cubic",
+        uint32_t connections_per_source=0,
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False, uint64_t log_bytes=0, bint log_lossless=False,
@@ -104,6 +105,8 @@ cdef class Engine:
             raise ValueError("connections: 1 to 2^28; request_buffers: 1 to 2^20")
         if not 1 <= flight_blocks <= 1 << 20:
             raise ValueError("flight_blocks: 1 to 2^20")
+        if not 1 <= reassembly_blocks <= 65535:
+            raise ValueError("reassembly_blocks: 1 to 65535")
         if congestion not in ("cubic", "newreno"):
             raise ValueError(f"congestion: cubic or newreno, not {congestion!r}")
         if not 576 <= mtu <= 9216:
@@ -117,6 +120,7 @@ cdef class Engine:
         config.connections = connections
         config.request_buffers = request_buffers
         config.flights = flight_blocks
+        config.reassemblies = reassembly_blocks
         config.newreno = congestion == "newreno"
         config.per_source = connections_per_source
         config.mtu = mtu

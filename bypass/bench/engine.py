@@ -34,8 +34,8 @@ _LAYER_ROUNDS = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Medians in nanoseconds. get_ns by (connections, label of the size). log_ns: the same request without and
-    with an access log, in turn."""
+    """Medians in nanoseconds. get_ns by (connections, label of the size). log_ns: the same request without
+    and with an access log, in turn."""
 
     get_ns: dict[tuple[int, str], float]
     cycle_ns: float

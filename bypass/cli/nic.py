@@ -8,6 +8,7 @@ from bypass.cli.lazy import LazyGroup, write_examples
 
 COMMANDS = {
     "show": ("bypass.cli.nic_show:show", "How packets come to queues, and who listens."),
+    "top": ("bypass.cli.nic_top:top", "Packets, drops and interrupts as they happen."),
     "plan": ("bypass.cli.nic_plan:plan", "The steps to a tuned NIC, their reasons and their undo."),
     "apply": ("bypass.cli.nic_change:apply", "Carry the plan out, with a way back."),
     "confirm": ("bypass.cli.nic_change:confirm", "Keep what 'apply --rollback-after' did."),

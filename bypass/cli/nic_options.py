@@ -94,6 +94,7 @@ def state_dir_option(command: Decorated) -> Decorated:
         type=click.Path(path_type=Path, file_okay=False),
         default=DEFAULT_FOLDER,
         show_default=True,
+        envvar="BYPASS_STATE_DIR",
         callback=lambda context, parameter, folder: Store(folder),
         metavar="FOLDER",
         help="Where the way back is kept.",

@@ -51,6 +51,10 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.option(
     "--busy-poll", is_flag=True, default=None, help="Poll the driver too, where it stands the test."
 )
+@click.option("--tune", is_flag=True, default=None, help="Tune the NIC meanwhile ('bypass nic plan').")
+@click.option(
+    "--state-dir", metavar="FOLDER", help="Where the NIC's way back is.  [default: /var/lib/bypass/nic]"
+)
 @click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
 @click.option(
     "--congestion", type=click.Choice(get_args(Congestion)), help="Congestion control.  [default: cubic]"
@@ -102,6 +106,7 @@ def run(options: ServeOptions, messages: Messages) -> int:
     from bypass.serve.preflight import prepare, warnings
     from bypass.serve.server import open_server
     from bypass.serve.signals import StopRequest
+    from bypass.serve.tune import put_back_leftovers, tuned
 
     reload_wanted = threading.Event()
     with ExitStack() as stack:
@@ -111,6 +116,7 @@ def run(options: ServeOptions, messages: Messages) -> int:
             signal.SIGUSR1: lambda: [reopen() for reopen in reopeners],
         }
         stop = stack.enter_context(StopRequest(asked))
+        put_back_leftovers(options, messages.warn)
         plan = prepare(options, "bypass serve")
         for warning in warnings(plan):
             messages.warn(warning)
@@ -118,6 +124,7 @@ def run(options: ServeOptions, messages: Messages) -> int:
         with site_progress(messages, stop) as progress:
             image = stack.enter_context(maker.make(progress))
         stop.check()
+        stack.enter_context(tuned(options, plan, messages.say))
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
         reopeners.append(server.reopen_log)
         stop.attend()

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -183,9 +183,12 @@ def now_s() -> float:
 
 
 def _namespace_suffix() -> str:
-    """Nothing in the machine's own network namespace: an interface of that name is another elsewhere."""
+    """Nothing in the machine's own network namespace: an interface of that name is another elsewhere.
+
+    Who may not look at process 1 is taken to be in that namespace.
+    """
     here = os.stat("/proc/thread-self/ns/net").st_ino
-    with suppress(OSError):
-        if here == os.stat("/proc/1/ns/net").st_ino:
-            return ""
-    return f"@{here}"
+    try:
+        return "" if here == os.stat("/proc/1/ns/net").st_ino else f"@{here}"
+    except OSError:
+        return ""

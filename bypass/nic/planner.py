@@ -88,10 +88,10 @@ class _Wanted:
 def make_plan(seen: Snapshot, wish: Wish, recipe: Recipe) -> Plan:
     """ConfigError or UnavailableError when the wish does not fit the NIC."""
     wanted = _Wanted()
-    wish = _with_queue_for_rule(seen, wish)
+    wish = _with_queue_for_rule(seen, wish, recipe)
     channels = _channels(seen, wish, recipe, wanted)
     queues = _queues(seen, wish, channels)
-    queues = _flows(seen, wish, wanted, channels, queues)
+    _flows(seen, wish, recipe, wanted, channels, queues)
     _offloads(seen, wish, recipe, wanted)
     _rings(seen, wish, recipe, wanted)
     _coalesce(seen, recipe, wanted)
@@ -102,7 +102,10 @@ def make_plan(seen: Snapshot, wish: Wish, recipe: Recipe) -> Plan:
         wanted.add(HugePages(count=pages), "huge pages are reserved while memory is whole")
     current = settings_in(seen)
     steps = [_step(change, seen, wanted, recipe) for change in changes(current, wanted.state)]
-    return Plan(steps=tuple(steps), queues=queues, cautions=cautions(seen, wish.busy_poll, recipe, queues))
+    notes = cautions(seen, wish.busy_poll, recipe, queues)
+    if wish.port and not any(isinstance(setting, PortRule) for setting in wanted.state.values()):
+        notes += (_why_no_rule(seen, wish, recipe),)
+    return Plan(steps=tuple(steps), queues=queues, cautions=notes)
 
 
 def _step(change: Change, seen: Snapshot, wanted: _Wanted, recipe: Recipe) -> Step:
@@ -169,12 +172,17 @@ def _queues(seen: Snapshot, wish: Wish, channels: Channels | None) -> tuple[int,
 
 
 def _flows(
-    seen: Snapshot, wish: Wish, wanted: _Wanted, channels: Channels | None, queues: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Which queues are ours in the end: a rule for the port where one queue is enough and the NIC has
-    rules, else the table."""
+    seen: Snapshot,
+    wish: Wish,
+    recipe: Recipe,
+    wanted: _Wanted,
+    channels: Channels | None,
+    queues: tuple[int, ...],
+) -> None:
+    """How packets come to our queues: a rule for the port where one queue is enough and the NIC has rules,
+    else the table."""
     there = channels.receive if channels else seen.receive_queues
-    if wish.port and len(wish.queues) == 1 and there > 1 and _takes_rules(seen):
+    if wish.port and len(wish.queues) == 1 and there > 1 and _takes_rules(seen, recipe):
         _rules(seen, wish.port, queues[0], wanted)
         others = [queue for queue in range(there) if queue not in queues]
         _table(seen, others, wanted, f"our queue {queues[0]} gets what the rule sends, and nothing else")
@@ -182,20 +190,27 @@ def _flows(
         reason = f"flows come to what we serve ({queues_text(queues)}) and to no other queue"
         _table(seen, queues, wanted, reason)
     _hash_fields(seen, wanted, len(queues))
-    return queues
 
 
-def _with_queue_for_rule(seen: Snapshot, wish: Wish) -> Wish:
+def _with_queue_for_rule(seen: Snapshot, wish: Wish, recipe: Recipe) -> Wish:
     """One worker on a NIC with rules gets the last queue of those there are; the kernel keeps the others."""
     there = seen.channels.receive if seen.channels else seen.receive_queues
-    if wish.workers == 1 and wish.port and not wish.queues and there > 1 and _takes_rules(seen):
+    if wish.workers == 1 and wish.port and not wish.queues and there > 1 and _takes_rules(seen, recipe):
         return msgspec.structs.replace(wish, workers=0, queues=(there - 1,))
     return wish
 
 
-def _takes_rules(seen: Snapshot) -> bool:
+def _takes_rules(seen: Snapshot, recipe: Recipe) -> bool:
     ntuple = seen.offloads.get("rx-ntuple-filter")
-    return seen.rules is not None and ntuple is not None and (ntuple.on or ntuple.changeable)
+    has = seen.rules is not None and ntuple is not None and (ntuple.on or ntuple.changeable)
+    return recipe.port_rules and has
+
+
+def _why_no_rule(seen: Snapshot, wish: Wish, recipe: Recipe) -> str:
+    what = f"{seen.link.name}: no rule for port {wish.port}"
+    if not _takes_rules(seen, recipe):
+        return f"{what}: {seen.link.driver} has none for ports here; the hash spreads its flows"
+    return f"{what}: a rule leads to one queue, and several are served; the hash spreads its flows"
 
 
 def _rules(seen: Snapshot, port: int, queue: int, wanted: _Wanted) -> None:

@@ -18,7 +18,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     rings_at_least, coalesce_at_most: bounds; what is within them stays. offloads_off: by the kernel's
     name. resets_link: kinds of settings whose change takes the link down for a moment. xdp_halves_queues:
-    XDP needs a transmit queue of its own for each queue. caution: warnings for people, one sentence each.
+    XDP needs a transmit queue of its own for each queue. port_rules: ntuple rules can look at a port.
+    caution: warnings for people, one sentence each.
     """
 
     driver: str
@@ -31,6 +32,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     busy_poll_flush_ns: int = 200_000
     resets_link: tuple[str, ...] = ()
     xdp_halves_queues: bool = False
+    port_rules: bool = True
     caution: tuple[str, ...] = ()
 
 

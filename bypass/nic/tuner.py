@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bypass.errors import BypassError, ExitCode, PrivilegeError, errno_name
+from bypass.errors import BypassError, ExitCode, PrivilegeError, UnavailableError, errno_name
 from bypass.nic.journal import Journal, Owner, Store, boot_id, now_s
 from bypass.nic.kernel import Nic
 from bypass.nic.order import Change, changes, fitted, look
@@ -111,11 +111,17 @@ class Tuner:
         journal = self._store.load(self._nic.ifname)
         if journal is None:
             return Restored(why="nothing was changed")
-        seen = self._nic.snapshot()
         if not journal.of_this_boot:
             self._store.remove(self._nic.ifname)
             return Restored(why="the machine was started anew since, which undid the change")
         target = _way_back(journal)
+        try:
+            seen = self._nic.snapshot()
+        except UnavailableError:
+            if any(isinstance(setting, GLOBAL_KINDS) for setting in target.values()):
+                raise
+            self._store.remove(self._nic.ifname)
+            return Restored(why="the interface is gone, and its settings with it")
         why = ""
         if journal.ifindex != seen.link.index:
             target = {key: value for key, value in target.items() if isinstance(value, GLOBAL_KINDS)}

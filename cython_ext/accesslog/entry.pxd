@@ -34,6 +34,14 @@ cdef inline void show_line(Shown *shown, const uint8_t *data, uint32_t octets) n
         shown.line.bytes -= 1
 
 
+cdef inline void show_parsed_line(Shown *shown, const uint8_t *data, const uint8_t *end) noexcept nogil:
+    """Of a head that the parser accepted: its fields begin at `end`."""
+    while data[0] == 13:
+        data += 2
+    shown.line.octets = data
+    shown.line.bytes = <uint32_t>(end - data) - 2
+
+
 cdef inline void show_fields(Shown *shown, const uint8_t *fields, uint32_t octets) noexcept nogil:
     """Of a head that the parser accepted: each line ends with CRLF."""
     cdef const uint8_t *end

@@ -58,6 +58,8 @@ cdef extern from "abi/counters.h" nogil:
         C_PAWS_REJECTED
         C_BAD_ACK
         C_OUT_OF_ORDER
+        C_NO_REASSEMBLY
+        C_REASSEMBLY_GIVEN_UP
         C_DUP_ACKS
         C_RETRANSMITTED
         C_FAST_RETRANSMIT

@@ -109,7 +109,7 @@ cdef inline uint64_t time_emit(
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
     for i in range(rounds):
         barrier_keep(<void *><uint64_t>tcp_emit(
-            conn, local, mac, out, <uint32_t>i, TCP_ACK, 1000, 0x1234, 16384, True, i << 20
+            conn, local, mac, out, <uint32_t>i, TCP_ACK, 1000, 0x1234, 16384, True, NULL, i << 20
         ))
     return clock_ns(CLOCK_MONOTONIC) - before
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
-from cython_ext.accesslog.entry cimport Shown, log_entry, show_fields, show_line
+from cython_ext.accesslog.entry cimport Shown, log_entry, show_fields, show_line, show_parsed_line
 from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RECORD_BYTES_MOST, ring_has_room
 from cython_ext.http.request cimport Request
 from cython_ext.worker.queue cimport (
@@ -26,7 +26,10 @@ cdef inline void log_last(
         return
     slot = session_slot(service, session, session.slot_count - 1)
     memset(&shown, 0, sizeof(Shown))
-    show_line(&shown, data, octets)
-    if request != NULL and service.log.wants & LOG_WANTS_FIELDS:
-        show_fields(&shown, request.fields, request.fields_bytes)
+    if request == NULL:
+        show_line(&shown, data, octets)
+    else:
+        show_parsed_line(&shown, data, request.fields)
+        if service.log.wants & LOG_WANTS_FIELDS:
+            show_fields(&shown, request.fields, request.fields_bytes)
     log_entry(&service.log, &shown, slot_status(service, slot), slot_body_bytes(service, slot))

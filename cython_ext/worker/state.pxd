@@ -20,6 +20,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.flight cimport Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
+from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
 from cython_ext.wire.bytes cimport load_u64
@@ -51,6 +52,7 @@ cdef struct WorkerConfig:
     uint32_t connections
     uint32_t request_buffers
     uint32_t flights                # connections that may have a flight block at a time
+    uint32_t reassemblies           # connections that may hold octets out of order at a time
     uint32_t per_source             # connections that one source may have; 0: as many as there are
     uint64_t log_bytes              # of the access log's ring, a power of two; 0: no log
     bint log_lossless
@@ -78,6 +80,11 @@ cdef struct Worker:
     Session *sessions               # by the record's number
     Flight *flights                 # blocks for connections with more than one segment out
     Pool flight_pool
+    Reassembly *reassemblies        # blocks for connections that received something out of order
+    Pool reassembly_pool
+    uint32_t reassembly_hand        # block at which the next search for one to give up begins
+    uint32_t duplicate_of           # connection whose next bare ACK reports `duplicate`, or NIL
+    Duplicate duplicate
     Service service
     Counters counters
     Counters published              # copy for other threads
@@ -127,6 +134,10 @@ cdef inline int worker_init(
         return -1
     if worker.flights == NULL or pool_init(&worker.flight_pool, config.flights) != 0:
         return -1
+    worker.duplicate_of = NIL
+    worker.reassemblies = <Reassembly *>calloc(config.reassemblies, sizeof(Reassembly))
+    if worker.reassemblies == NULL or pool_init(&worker.reassembly_pool, config.reassemblies) != 0:
+        return -1
     return 0 if worker.sessions != NULL and worker.listed != NULL else -1
 
 
@@ -138,10 +149,13 @@ cdef inline void worker_release(Worker *worker) noexcept nogil:
     free(worker.sessions)
     free(worker.listed)
     free(worker.flights)
+    free(worker.reassemblies)
     pool_release(&worker.flight_pool)
+    pool_release(&worker.reassembly_pool)
     worker.sessions = NULL
     worker.listed = NULL
     worker.flights = NULL
+    worker.reassemblies = NULL
 
 
 cdef inline Flight *connection_flight(Worker *worker, const TcpConn *conn) noexcept nogil:
@@ -166,6 +180,13 @@ cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:
     if conn.flight != NIL:
         pool_give(&worker.flight_pool, conn.flight)
         conn.flight = NIL
+
+
+cdef inline void reassembly_give(Worker *worker, TcpConn *conn) noexcept nogil:
+    """Nothing is held out of order any more: the block is free."""
+    if conn.reassembly:
+        pool_give(&worker.reassembly_pool, <uint32_t>conn.reassembly - 1)
+        conn.reassembly = 0
 
 
 cdef inline uint64_t source_hash(const Worker *worker, const TcpConn *conn) noexcept nogil:
@@ -193,6 +214,9 @@ cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
         wait_unlink(&worker.table, number)
     session_end(&worker.service, &worker.sessions[number])
     flight_give(worker, conn)
+    reassembly_give(worker, conn)
+    if worker.duplicate_of == number:
+        worker.duplicate_of = NIL
     source_release(worker, conn)
     conn.flags = 0
     table_remove(&worker.table, number)
@@ -208,7 +232,7 @@ cdef inline void output_list(Worker *worker, uint32_t number) noexcept nogil:
     worker.listed_head += 1
 
 
-cdef inline void log_peer(Worker *worker, const TcpConn *conn) noexcept nogil:
+cdef inline void log_peer(Worker *worker, TcpConn *conn) noexcept nogil:
     """Whose requests are looked at next."""
     worker.service.log.peer_address = conn.peer_address
     worker.service.log.peer_port = conn.peer_port
