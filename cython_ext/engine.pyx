@@ -29,7 +29,7 @@ from cython_ext.wire cimport checksum
 from cython_ext.worker.clock cimport worker_run
 from cython_ext.worker.generation cimport generation_is_free
 from cython_ext.worker.loop cimport worker_turn
-from cython_ext.worker.queue cimport GENERATIONS_MOST
+from cython_ext.worker.service cimport GENERATIONS_MOST
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, WorkerConfig, atomic_load_u32, atomic_store_u32, worker_init, worker_publish,
     worker_release,
@@ -44,6 +44,18 @@ def image_hash(const uint8_t[::1] data not None) -> int:
     cdef uint64_t size = data.shape[0]
     with nogil:
         value = precompute.image_hash(&data[0] if size else NULL, size)
+    return value
+
+
+def image_checksum(const uint8_t[::1] header not None, const uint8_t[::1] content not None) -> int:
+    """What an image's header says of it (abi/image.h): of the header itself, its checksum being taken for 0,
+    and of all that follows it."""
+    if header.shape[0] != sizeof(image_header):
+        raise ValueError(f"a header has {sizeof(image_header)} octets, not {header.shape[0]}")
+    cdef uint64_t value
+    cdef uint64_t size = content.shape[0]
+    with nogil:
+        value = precompute.image_checksum(&header[0], &content[0] if size else NULL, size)
     return value
 
 

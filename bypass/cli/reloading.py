@@ -39,7 +39,7 @@ def reloading(
     wanted: threading.Event,
     messages: Messages,
 ) -> Iterator[None]:
-    """Reloads when `wanted` is set, when the control socket is asked and, with --watch, when files change."""
+    """Reloads when `wanted` is set, when asked over the control socket and, with --watch, at changes."""
     with ExitStack() as stack:
         reloader = Reloader(server, image, maker.make, partial(report, messages), wanted)
         stack.callback(reloader.close)

@@ -47,7 +47,7 @@ FEATURES_BLOCK = struct.Struct("=4I")
 SET_FEATURES_BLOCK = struct.Struct("=2I")
 LINK_SETTINGS = struct.Struct("=IIBBBBBBBbBBBB28s")
 
-_COALESCE_FIELDS = {
+COALESCE_FIELDS = {
     "rx_usecs": 1,
     "rx_frames": 2,
     "tx_usecs": 5,
@@ -171,14 +171,14 @@ class Ethtool:
         if answer is None:
             return None
         words = COALESCE.unpack(answer)
-        return {name: words[place] for name, place in _COALESCE_FIELDS.items()}
+        return {name: words[place] for name, place in COALESCE_FIELDS.items()}
 
     def set_coalesce(self, values: dict[str, int]) -> None:
         """Leaves what is not named as it is."""
         words = list(COALESCE.unpack(self.request(COALESCE.pack(GCOALESCE, *[0] * 22))))
         words[0] = SCOALESCE
         for name, value in values.items():
-            words[_COALESCE_FIELDS[name]] = value
+            words[COALESCE_FIELDS[name]] = value
         self.request(COALESCE.pack(*words))
 
     # -- how flows are spread

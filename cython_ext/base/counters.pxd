@@ -79,6 +79,7 @@ cdef extern from "abi/counters.h" nogil:
         C_HEADER_TIMEOUTS
         C_IDLE_TIMEOUTS
         C_NO_REQUEST_BUFFER
+        C_NO_NOTE
         C_NO_QUEUE_BLOCK
         C_LOG_DROPPED
         C_WORKER_TURNS

@@ -13,7 +13,8 @@ from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
 from cython_ext.tcp.reassembly cimport REASSEMBLY_RUNS, Reassembly
 from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
 from cython_ext.wire.seqnum cimport seq_le, seq_lt
-from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
+from cython_ext.worker.queue cimport session_slot, slot_bytes
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, Session
 from cython_ext.worker.state cimport Port, Worker, source_hash
 
 cdef extern from "abi/fuzz.h" nogil:

@@ -6,9 +6,8 @@ from libc.string cimport memset
 from cython_ext.accesslog.entry cimport Shown, log_entry, show_fields, show_line, show_parsed_line
 from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RECORD_BYTES_MOST, ring_has_room
 from cython_ext.http.request cimport Request
-from cython_ext.worker.queue cimport (
-    Service, Session, Slot, session_slot, slot_body_bytes, slot_status,
-)
+from cython_ext.worker.queue cimport session_slot, slot_body_bytes, slot_status
+from cython_ext.worker.service cimport Service, Session, Slot
 
 
 cdef inline bint log_is_full(Service *service) noexcept nogil:

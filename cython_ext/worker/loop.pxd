@@ -18,8 +18,8 @@ from cython_ext.wire.bytes cimport prefetch
 from cython_ext.worker.control cimport take_control
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.generation cimport generation_take
-from cython_ext.worker.queue cimport SESSION_CLOSING
 from cython_ext.worker.segment cimport resume_blocked, take_segment
+from cython_ext.worker.service cimport SESSION_CLOSING
 from cython_ext.worker.session cimport session_is_idle
 from cython_ext.worker.state cimport (
     Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,

@@ -12,7 +12,7 @@ from cython_ext.tcp.input cimport tcp_queue, tcp_take
 from cython_ext.tcp.reassembly cimport (
     Duplicate, Reassembly, reassembly_advance, reassembly_hold, reassembly_next, reassembly_start,
 )
-from cython_ext.worker.queue cimport SESSION_CLOSING, Session
+from cython_ext.worker.service cimport SESSION_CLOSING, Session
 from cython_ext.worker.session cimport session_receive
 from cython_ext.worker.state cimport Worker, log_peer, output_list, reassembly_give
 

@@ -17,7 +17,8 @@ from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 from cython_ext.worker.admission cimport source_admit
 from cython_ext.worker.expire cimport schedule
 from cython_ext.worker.listen cimport answer_reset, cookie_replaces, listen, syn_reuses
-from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer, session_acked
+from cython_ext.worker.queue cimport drop_buffer, session_acked
+from cython_ext.worker.service cimport SESSION_CLOSING, Session
 from cython_ext.worker.session cimport (
     session_drain, session_is_blocked, session_is_idle, session_window,
 )

@@ -24,8 +24,9 @@ from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
 from cython_ext.wire.bytes cimport load_u64
-from cython_ext.worker.queue cimport (
-    GENERATIONS_MOST, Service, Session, service_init, service_release, session_end, session_start,
+from cython_ext.worker.queue cimport session_end
+from cython_ext.worker.service cimport (
+    GENERATIONS_MOST, Service, Session, service_init, service_release, session_start,
 )
 
 cdef extern from "abi/atomics.h" nogil:

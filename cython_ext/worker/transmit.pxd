@@ -18,7 +18,7 @@ from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
 from cython_ext.tcp.reassembly cimport SACK_BLOCKS_MOST, SackBlocks, sack_add, sack_from
 from cython_ext.tcp.syn cimport syn_ack_emit
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.queue cimport Session
+from cython_ext.worker.service cimport Session
 from cython_ext.worker.session cimport session_window
 from cython_ext.worker.source cimport source_fill
 from cython_ext.worker.state cimport (
