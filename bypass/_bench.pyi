@@ -5,7 +5,7 @@ from typing_extensions import Buffer
 class Bench:
     """An engine on a memory driver and `connections` clients; only the engine's turns are timed."""
 
-    def __init__(self, image: Buffer, connections: int) -> None: ...
+    def __init__(self, image: Buffer, connections: int, *, log_bytes: int = 0) -> None: ...
     def open(self) -> float:
         """Opens all connections; nanoseconds of the engine per connection."""
     def get(self, path: bytes, requests: int) -> float:
@@ -20,5 +20,10 @@ class Bench:
         """Open, GET, close with fresh connections; nanoseconds of the engine per cycle."""
     def layers(self, path: bytes, rounds: int) -> dict[str, float]:
         """Nanoseconds per call of each layer alone; after open()."""
+    def drain_log(self) -> int:
+        """From another thread, while get() runs: empties the access log; how many octets it had."""
+    @property
+    def log_dropped(self) -> int:
+        """Responses that the ring had no room for."""
     @property
     def frames_lost(self) -> int: ...

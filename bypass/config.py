@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from bypass.accesslog.format import parse_format
 from bypass.configfile import first_error, read_file
 from bypass.errors import ConfigError, ExitCode
 from bypass.text import parse_duration_s, parse_size_bytes
@@ -22,6 +23,7 @@ Mode = Literal["auto", "native", "generic"]
 Memory = Literal["auto", "copy", "zero-copy"]
 Poll = Literal["latency", "balanced", "efficient"]
 Congestion = Literal["cubic", "newreno"]
+WhenFull = Literal["drop", "wait"]
 
 
 def _number_of(parse: Callable[[str], float]) -> dict[str, object]:
@@ -37,6 +39,12 @@ def _addresses(value: object) -> object:
 def _networks(value: object) -> object:
     if isinstance(value, list | tuple):
         return [str(ip_network(str(item))) for item in value]
+    return value
+
+
+def _log_format(value: object) -> object:
+    if isinstance(value, str):
+        parse_format(value)
     return value
 
 
@@ -76,6 +84,15 @@ SizeBytes = Annotated[
 ]
 
 
+LogFormatText = Annotated[
+    str,
+    Meta(
+        description="common, combined, json, or text with variables such as $remote_addr",
+        extra={"parse": _log_format},
+    ),
+]
+
+
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """What `bypass serve` is told. Durations are seconds, sizes bytes."""
 
@@ -102,6 +119,18 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     connections_per_source: Annotated[
         int, Meta(ge=0, le=1 << 24, description="a number up to 16777216; 0 is no limit")
     ] = 0
+    access_log: Annotated[str, Meta(max_length=4096, description="a file, or - for stdout")] = ""
+    log_format: LogFormatText = "combined"
+    log_when_full: Annotated[WhenFull, Meta(description="drop or wait")] = "drop"
+    log_buffer: Annotated[
+        int,
+        Meta(
+            ge=65536,
+            le=1 << 30,
+            description="a size from 64K to 1G",
+            extra=_number_of(parse_size_bytes),
+        ),
+    ] = 8 << 20
     watch: Annotated[bool, Meta(description="true or false")] = False
     runtime_folder: Annotated[str, Meta(max_length=80, description="a folder, at most 80 characters")] = ""
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1

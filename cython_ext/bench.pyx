@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, LogRing, atomic_load_u64, atomic_store_u64
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.bench.client cimport (
@@ -33,8 +34,9 @@ cdef class Bench:
     cdef Crowd _crowd
     cdef const uint8_t[::1] _image
     cdef bytes _request
+    cdef object _log_room
 
-    def __init__(self, const uint8_t[::1] image not None, uint32_t connections):
+    def __init__(self, const uint8_t[::1] image not None, uint32_t connections, *, uint64_t log_bytes=0):
         cdef WorkerConfig config
         memset(&config, 0, sizeof(config))
         config.connections = connections + 64
@@ -47,7 +49,10 @@ cdef class Bench:
         config.time_wait_ticks = 1
         config.table_key.k0 = 1
         config.isn_key.k0 = 2
+        config.log_bytes = log_bytes
+        config.log_wants = LOG_WANTS_FIELDS
         self._image = image
+        self._log_room = bytearray(1 << 16)
         self._worker = <Worker *>calloc(1, sizeof(Worker))
         self._crowd.clients = <Client *>calloc(connections, sizeof(Client))
         self._crowd.order = <uint32_t *>calloc(connections, sizeof(uint32_t))
@@ -158,6 +163,27 @@ cdef class Bench:
                 done += many
         self._require(complete and self._worker.table.in_use == 0, "a connection did not close")
         return (self._crowd.turns_ns - before) / done
+
+    def drain_log(self):
+        """Another thread: reads what is in the access log's ring, as a writer of lines would, and no more."""
+        cdef LogRing *ring = &self._worker.service.log
+        cdef uint64_t head = atomic_load_u64(&ring.published)
+        cdef uint64_t octets = 0
+        cdef uint64_t part
+        cdef uint8_t[::1] room = self._log_room
+        with nogil:
+            while ring.tail != head:
+                part = min(
+                    head - ring.tail, ring.bytes - (ring.tail & (ring.bytes - 1)), <uint64_t>room.shape[0]
+                )
+                memcpy(&room[0], ring.memory + (ring.tail & (ring.bytes - 1)), part)
+                atomic_store_u64(&ring.tail, ring.tail + part)
+                octets += part
+        return octets
+
+    @property
+    def log_dropped(self):
+        return self._worker.service.log.dropped
 
     def _require(self, bint condition, message):
         if not condition or self._crowd.refused or self._crowd.repeated:

@@ -7,8 +7,10 @@ time does not count. Figures are medians over the runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import closing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -34,11 +36,13 @@ _LAYER_ROUNDS = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Medians in nanoseconds. get_ns by (connections, label of the size)."""
+    """Medians in nanoseconds. get_ns by (connections, label of the size). log_ns: the same request without
+    and with an access log, in turn."""
 
     get_ns: dict[tuple[int, str], float]
     cycle_ns: float
     layer_ns: dict[str, float]
+    log_ns: tuple[float, float]
     kinds: list[Cost] = field(default_factory=list)
     walks: list[Walk] = field(default_factory=list)
 
@@ -77,7 +81,49 @@ def _measure_image(image: memoryview, runs: int, progress: Callable[[str], None]
     ten_kb = b"/" + file_name("10 KB").encode()
     samples = [bench.layers(ten_kb, _LAYER_ROUNDS) for _ in range(runs)]
     layer_ns = {name: median(sample[name] for sample in samples) for name in samples[0]}
-    return Result(get_ns, cycle_ns, layer_ns)
+    progress("access log")
+    return Result(get_ns, cycle_ns, layer_ns, measure_log(image, one_kb, runs))
+
+
+def measure_log(image: memoryview, path: bytes, runs: int) -> tuple[float, float]:
+    """Nanoseconds per GET at 64 connections without and with an access log that another thread reads, on
+    another CPU where there is one. In turn, so that what else the machine does meets both."""
+    benches = Bench(image, 64), Bench(image, 64, log_bytes=8 << 20)
+    samples: tuple[list[float], list[float]] = [], []
+    with _reader(benches[1]):
+        for bench in benches:
+            bench.open()
+            bench.get(path, _REQUESTS_MOST)
+        for _ in range(max(3 * runs, 9)):
+            for bench, found in zip(benches, samples, strict=True):
+                found.append(bench.get(path, _REQUESTS_MOST))
+    if benches[1].log_dropped:
+        raise RuntimeError(f"the reader of the access log was too slow: {benches[1].log_dropped} lines lost")
+    return median(samples[0]), median(samples[1])
+
+
+@contextmanager
+def _reader(bench: Bench) -> Iterator[None]:
+    """Reads the log of `bench` meanwhile, away from the CPU that this thread is then pinned to."""
+    ended = threading.Event()
+    cpus = os.sched_getaffinity(0)
+    own = min(cpus)
+
+    def read() -> None:
+        os.sched_setaffinity(0, cpus - {own} or cpus)
+        while not ended.is_set():
+            if not bench.drain_log():
+                time.sleep(0.0005)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    os.sched_setaffinity(0, {own})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
+        ended.set()
+        thread.join()
 
 
 def gbit_per_s(size_bytes: int, ns: float) -> float:
@@ -136,6 +182,8 @@ def facts(result: Result, runs: int) -> dict[str, object]:
             for (connections, label), ns in result.get_ns.items()
         ],
         "open_get_close_ns": round(result.cycle_ns, 1),
+        "access_log_off_ns": round(result.log_ns[0], 1),
+        "access_log_on_ns": round(result.log_ns[1], 1),
         "kinds": [
             {
                 "kind": cost.kind.name,
@@ -169,6 +217,8 @@ def print_tables(result: Result) -> None:
         table.add_row(label, *cells)
     out.print(table)
     out.print(f"open, GET 1 KB, close: {result.cycle_ns:,.0f} ns")
+    off, on = result.log_ns
+    out.print(f"access log on, GET 1 KB, 64 connections: {on:,.0f} ns, off {off:,.0f} ns: {on / off:.2f} x")
     print_kinds(out, result.kinds)
     if result.walks:
         print_walks(out, result.walks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -13,7 +14,7 @@ import click
 
 from bypass.cli.console import Messages, messages_of, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
-from bypass.config import Congestion, Mode, Poll, ServeOptions, resolve
+from bypass.config import Congestion, Mode, Poll, ServeOptions, WhenFull, resolve
 from bypass.errors import ExitCode
 from bypass.serve.lifecycle import Summary
 from bypass.serve.server import Server
@@ -65,6 +66,16 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
     "--connections-per-source", metavar="N", help="Open connections of one source.  [default: no limit]"
 )
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
+@click.option("--access-log", metavar="FILE", help="A line for every response; - is stdout.  [default: none]")
+@click.option(
+    "--log-format",
+    metavar="FORMAT",
+    help="common, combined, json, or text with $variables.  [default: combined]",
+)
+@click.option(
+    "--log-when-full", type=click.Choice(get_args(WhenFull)), help="Lose lines, or let requests wait."
+)
+@click.option("--log-buffer", metavar="SIZE", help="Memory for lines not yet written.  [default: 8M]")
 @click.option("--watch", is_flag=True, default=None, help="Reload when files of the site change.")
 @click.option(
     "--runtime-folder", metavar="FOLDER", help="Where 'bypass reload' finds us.  [default: /run/bypass]"
@@ -99,7 +110,12 @@ def run(options: ServeOptions, messages: Messages) -> int:
 
     reload_wanted = threading.Event()
     with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest({signal.SIGHUP: reload_wanted.set}))
+        reopeners: list[Callable[[], object]] = []
+        asked = {
+            signal.SIGHUP: reload_wanted.set,
+            signal.SIGUSR1: lambda: [reopen() for reopen in reopeners],
+        }
+        stop = stack.enter_context(StopRequest(asked))
         put_back_leftovers(options, messages.warn)
         plan = prepare(options, "bypass serve")
         for warning in warnings(plan):
@@ -110,6 +126,7 @@ def run(options: ServeOptions, messages: Messages) -> int:
         stop.check()
         stack.enter_context(tuned(options, plan, messages.say))
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
+        reopeners.append(server.reopen_log)
         stop.attend()
         announce(messages, server, image)
         stack.enter_context(reloading(server, image, maker, options, reload_wanted, messages))
@@ -133,6 +150,11 @@ def account(messages: Messages, summary: Summary) -> None:
     refusals = ", ".join(f"{many} {words}" for words, many in summary.refused.items() if many)
     if refusals:
         messages.say(f"  kept out: {refusals}")
+    if summary.log_dropped:
+        messages.warn(
+            f"{plural(summary.log_dropped, 'line')} of the access log lost: they came faster than they could"
+            " be written (--log-when-full wait, or a larger --log-buffer)"
+        )
     words = f"{plural(summary.frames_lost, 'packet buffer')} lost"
     if summary.frames_lost:
         messages.warn(f"{words}: this is a bug, please report it")

@@ -12,14 +12,17 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "net": frozenset({"base", "wire"}),
     "tcp": frozenset({"base", "wire", "net"}),
     "content": frozenset({"base", "wire"}),
+    "accesslog": frozenset({"base", "wire", "content", "http"}),
     "http": frozenset({"base", "wire", "content"}),
-    "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http"}),
+    "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "accesslog"}),
     "bench": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
     "fuzz": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
+    "client": frozenset({"base", "wire", "driver", "net", "tcp"}),
+    "sim": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker", "client"}),
 }
 """Layer of cython_ext -> layers that it may import. TCP knows no HTTP, HTTP no TCP."""
 
-OUTSIDE: frozenset[str] = frozenset({"bench", "fuzz"})
+OUTSIDE: frozenset[str] = frozenset({"bench", "fuzz", "sim"})
 """Layers that are no part of the engine: each is imported by the door of its name alone."""
 
 _CIMPORT = re.compile(
