@@ -176,7 +176,8 @@ cdef inline uint32_t made_head_bytes(const Service *service, const Slot *slot) n
     )
 
 
-cdef inline uint64_t made_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
+cdef inline uint64_t slot_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    """Octets of content, of any slot."""
     if slot.flags & SLOT_VARIANT:
         return slot_extent(service, slot).bytes if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else 0
     return 0 if slot.flags & SLOT_HEAD_ONLY else slot_response(service, slot).body_bytes
@@ -190,7 +191,7 @@ cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexce
             response.head_bytes + tail_bytes(slot.flags)
             + (0 if slot.flags & SLOT_HEAD_ONLY else response.body_bytes)
         )
-    return made_head_bytes(service, slot) + made_body_bytes(service, slot)
+    return made_head_bytes(service, slot) + slot_body_bytes(service, slot)
 
 
 cdef inline Slot *stage_response(
