@@ -10,6 +10,12 @@ class Bench:
         """Opens all connections; nanoseconds of the engine per connection."""
     def get(self, path: bytes, requests: int) -> float:
         """Keep-alive GETs over the open connections in turn; nanoseconds of the engine per GET."""
+    def ask(self, request: bytes, requests: int, count: int = 1) -> tuple[float, int]:
+        """Keep-alive requests, each any of the `count` of equal size that `request` consists of.
+
+        (nanoseconds of the engine per request, octets of a response). Responses are equally long, and none
+        closes its connection.
+        """
     def cycle(self, path: bytes, cycles: int) -> float:
         """Open, GET, close with fresh connections; nanoseconds of the engine per cycle."""
     def layers(self, path: bytes, rounds: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from cython_ext.base.counters cimport C_RESPONSES_2XX, C_TIMERS
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.bench.client cimport (
-    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_shuffle, crowd_tick,
+    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_probe, crowd_shuffle, crowd_tick,
 )
 from cython_ext.bench.layers cimport (
     SEGMENT_OCTETS, time_copy_body, time_driver, time_emit, time_net_input, time_request, time_select,
@@ -101,6 +101,7 @@ cdef class Bench:
         self._request = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
         self._crowd.request = self._request
         self._crowd.request_bytes = <uint32_t>len(self._request)
+        self._crowd.request_count = 1
         self._crowd.response_bytes = <uint32_t>slot_bytes(&self._worker.service, &slot)
 
     def open(self):
@@ -116,11 +117,29 @@ cdef class Bench:
 
     def get(self, bytes path, uint64_t requests):
         """Keep-alive GETs over the open connections in turn; nanoseconds of the engine per GET."""
+        self._select(path)
+        return self._exchange(requests)
+
+    def ask(self, bytes request, uint64_t requests, uint64_t count=1):
+        """Keep-alive requests over the open connections in turn, each any of the `count` of equal size that
+        `request` consists of; nanoseconds of the engine per request, octets of a response. All responses are as
+        long as the first, and none closes its connection."""
+        if count == 0 or len(request) % count:
+            raise ValueError("the requests are not of one size")
+        self._request = request
+        self._crowd.request = self._request
+        self._crowd.request_bytes = <uint32_t>(len(request) // count)
+        self._crowd.request_count = count
+        with nogil:
+            self._crowd.response_bytes = crowd_probe(&self._crowd)
+        self._require(self._crowd.response_bytes > 0, "there is no response")
+        return self._exchange(requests), self._crowd.response_bytes
+
+    def _exchange(self, uint64_t requests):
         cdef uint64_t before, done = 0
         cdef uint32_t first = 0
         cdef uint32_t many
         cdef bint complete = True
-        self._select(path)
         before = self._crowd.turns_ns
         with nogil:
             while done < requests and complete:
