@@ -1,1 +1,1 @@
-"""A package of that name in the environment (a dependency of httplint brings one) must not stand before ours."""
+"""A package, lest one of that name in the environment (httplint brings it) stand before it."""
