@@ -41,7 +41,7 @@ _NO_DATE = bytes(DATE_BYTES)
 def check_image(name: str, image: memoryview, *, made_here: bool = False) -> Header:
     """The header of a sound image; SiteError says what is wrong with any other. name: for the error.
 
-    made_here: by this program, a moment ago, in memory that nobody else can write: only the header is looked at.
+    made_here: by this program, in memory that nobody else can write: only the header is looked at.
     """
     try:
         header = _check_header(image)
