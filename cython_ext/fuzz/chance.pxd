@@ -1,13 +1,40 @@
-"""Chance from a seed: the same seed gives the same frames (splitmix64, Steele and others 2014)."""
+"""Choices, from a seed or from a tape of octets.
+
+The same seed gives the same frames (splitmix64, Steele and others 2014). A tape is what the coverage-guided
+fuzzer mutates: each choice takes as few octets as it needs, so that a changed octet is one changed choice.
+At its end every choice is 0, which is the usual course where something unusual is asked for.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef struct Chance:
     uint64_t state
+    const uint8_t *tape             # NULL: by the seed
+    uint32_t left                   # octets of the tape
+
+
+cdef inline void chance_seed(Chance *chance, uint64_t seed) noexcept nogil:
+    chance.state = seed
+    chance.tape = NULL
+    chance.left = 0
+
+
+cdef inline uint32_t chance_take(Chance *chance, uint32_t octets) noexcept nogil:
+    """The next 1 to 4 octets of the tape as a number."""
+    cdef uint32_t value = 0
+    while octets and chance.left:
+        value = value << 8 | chance.tape[0]
+        chance.tape += 1
+        chance.left -= 1
+        octets -= 1
+    return value
 
 
 cdef inline uint64_t chance_next(Chance *chance) noexcept nogil:
+    """64 bits; off a tape, 32."""
     cdef uint64_t z
+    if chance.tape != NULL:
+        return chance_take(chance, 4)
     chance.state += 0x9e3779b97f4a7c15ULL
     z = chance.state
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL
@@ -17,6 +44,12 @@ cdef inline uint64_t chance_next(Chance *chance) noexcept nogil:
 
 cdef inline uint32_t chance_below(Chance *chance, uint32_t limit) noexcept nogil:
     """0 to limit - 1; limit is not 0."""
+    if chance.tape != NULL:
+        if limit <= 256:
+            return chance_take(chance, 1) * limit >> 8
+        if limit <= 65536:
+            return chance_take(chance, 2) * limit >> 16
+        return <uint32_t>(<uint64_t>chance_take(chance, 4) * limit >> 32)
     return <uint32_t>(((chance_next(chance) >> 32) * limit) >> 32)
 
 
@@ -25,6 +58,9 @@ cdef inline uint32_t chance_between(Chance *chance, uint32_t least, uint32_t mos
 
 
 cdef inline bint chance_one_in(Chance *chance, uint32_t many) noexcept nogil:
+    """Off a tape: the highest octets, for mutation is fond of 0."""
+    if chance.tape != NULL:
+        return chance_below(chance, many) == many - 1
     return chance_below(chance, many) == 0
 
 
@@ -37,7 +73,7 @@ cdef inline uint32_t chance_size(Chance *chance, uint32_t most) noexcept nogil:
 cdef inline void chance_fill(Chance *chance, uint8_t *out, uint32_t octets) noexcept nogil:
     cdef uint32_t i
     for i in range(octets):
-        out[i] = <uint8_t>chance_next(chance)
+        out[i] = <uint8_t>(chance_next(chance) if chance.tape == NULL else chance_take(chance, 1))
 
 
 cdef inline void chance_spoil(Chance *chance, uint8_t *data, uint32_t octets) noexcept nogil:

@@ -16,7 +16,6 @@ cdef extern from "abi/fuzz.h" nogil:
     void fuzz_judge(const uint8_t *frame, uint32_t octets)
 
 cdef enum:
-    KNOWN_BITS = 1 << 24            # of the set of addresses that frames came from
     NEAR = 1 << 20                  # sequence numbers further off than this are no part of a connection
 
 cdef struct Judge:
@@ -26,17 +25,20 @@ cdef struct Judge:
     uint32_t mtu
     bint faithful                   # what arrives is what was injected: no source but those is answered
     bint in_order                   # nothing sent comes late or twice: windows can be judged
-    uint8_t *known                  # KNOWN_BITS bits: sources of injected frames, by hash
+    uint8_t *known                  # sources of injected frames, by hash: a set of `known_mask` + 1 bits
+    uint32_t known_mask
     uint64_t judged
     uint64_t payload_octets
 
 
-cdef inline uint32_t known_bit(const uint8_t *address, uint32_t octets, uint32_t port) noexcept nogil:
+cdef inline uint32_t known_bit(
+    const Judge *judge, const uint8_t *address, uint32_t octets, uint32_t port
+) noexcept nogil:
     cdef uint64_t hash = port + 0x9e3779b97f4a7c15ULL
     cdef uint32_t i
     for i in range(octets):
         hash = (hash ^ address[i]) * 0x100000001b3ULL
-    return <uint32_t>((hash ^ (hash >> 32)) & (KNOWN_BITS - 1))
+    return <uint32_t>(hash ^ (hash >> 32)) & judge.known_mask
 
 
 cdef inline Peer *judge_peer(
@@ -67,7 +69,7 @@ cdef inline void judge_injected(Judge *judge, const uint8_t *frame, uint32_t oct
     cdef uint32_t bit
     if not packet_read(frame, octets, &packet):
         return
-    bit = known_bit(packet.source, packet.address_bytes, packet.source_port)
+    bit = known_bit(judge, packet.source, packet.address_bytes, packet.source_port)
     judge.known[bit >> 3] |= <uint8_t>(1 << (bit & 7))
     peer = judge_peer(
         judge, packet.source, packet.destination, packet.address_bytes, packet.source_port
@@ -100,7 +102,7 @@ cdef inline void judge_sent(Judge *judge, const uint8_t *frame, uint32_t octets)
     fuzz_require(packet_read(frame, octets, &packet), b"what is sent can be read", octets, 0)
     judge_headers(judge, frame, octets, &packet)
     judge_flags(&packet)
-    bit = known_bit(packet.destination, packet.address_bytes, packet.destination_port)
+    bit = known_bit(judge, packet.destination, packet.address_bytes, packet.destination_port)
     fuzz_require(
         judge.known[bit >> 3] >> (bit & 7) & 1 or not judge.faithful, b"an answer goes to who asked",
         packet.destination_port, 0,

@@ -7,7 +7,9 @@ from libc.string cimport memcpy
 from cython_ext.base.pool cimport NIL
 from cython_ext.content.store cimport Store
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_fill, chance_one_in, chance_size, chance_spoil
+from cython_ext.fuzz.chance cimport (
+    Chance, chance_below, chance_fill, chance_one_in, chance_seed, chance_size, chance_spoil,
+)
 from cython_ext.fuzz.peer cimport Corpus
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_skip
 from cython_ext.http.request cimport (
@@ -135,7 +137,7 @@ cdef inline void parser_run(
     cdef Chance chance
     cdef uint64_t _i
     cdef uint8_t *room = <uint8_t *>malloc(TEXT_MOST)
-    chance.state = seed
+    chance_seed(&chance, seed)
     for _i in range(rounds):
         parser_round(&chance, corpus, store, room)
     free(room)

@@ -8,7 +8,9 @@ from cython_ext.driver.memory cimport memory_collect, memory_complete, memory_in
 from cython_ext.driver.umem cimport umem_capacity
 from cython_ext.fuzz.act cimport peer_act
 from cython_ext.fuzz.audit cimport audit, audit_empty, audit_frames, fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_between, chance_next, chance_one_in, chance_size
+from cython_ext.fuzz.chance cimport (
+    Chance, chance_below, chance_between, chance_next, chance_one_in, chance_seed, chance_size,
+)
 from cython_ext.fuzz.judge cimport judge_injected, judge_sent
 from cython_ext.fuzz.mutate cimport draft_mutate, draft_noise
 from cython_ext.fuzz.peer cimport DRAFT_BYTES, Corpus, draft_begin_only
@@ -171,7 +173,7 @@ cdef inline void fuzz_run(
     cdef Chance chance
     cdef uint64_t until = totals.frames + frames
     cdef uint64_t world_seed
-    chance.state = seed
+    chance_seed(&chance, seed)
     while totals.frames < until:
         world_seed = chance_next(&chance)
         world_run(
@@ -182,5 +184,5 @@ cdef inline void fuzz_run(
 cdef inline uint64_t frames_of_world(uint64_t seed) noexcept nogil:
     """Told by its seed alone, so that a world can be run again by itself."""
     cdef Chance chance
-    chance.state = seed ^ 1
+    chance_seed(&chance, seed ^ 1)
     return chance_between(&chance, WORLD_FRAMES_LEAST, WORLD_FRAMES_MOST)

@@ -10,14 +10,18 @@ from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.faults cimport FaultRates, FaultyDriver, faulty_close, faulty_driver, faulty_open
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_between, chance_next, chance_one_in
-from cython_ext.fuzz.judge cimport KNOWN_BITS, Judge
+from cython_ext.fuzz.chance cimport (
+    Chance, chance_below, chance_between, chance_next, chance_one_in, chance_seed,
+)
+from cython_ext.fuzz.judge cimport Judge
 from cython_ext.fuzz.peer cimport SERVER_PORT, Corpus, Draft, Peer, peer_start
 from cython_ext.fuzz.stingy cimport StingyDriver, stingy_driver
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 cdef enum:
     WORLD_PORTS = 2
+    WORLD_POOL_MOST = 1024          # of any pool but that of connections
+    WORLD_KNOWN_BITS = 1 << 24      # no two sources of a long run share one, as good as
 
 cdef struct WorldPort:
     MemoryDriver memory
@@ -40,6 +44,7 @@ cdef struct Shape:
     uint32_t ports
     uint32_t leaps          # one turn in so many is followed by a leap in time
     uint32_t noise          # of a hundred frames, how many are mutated or random
+    uint32_t known_bits     # of the judge's set of sources, a power of two
     bint faults
     bint stingy
     bint partial
@@ -78,6 +83,7 @@ cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
     shape.peers = chance_between(chance, 40, 90 if tiny else 400)
     shape.ports = 1 + chance_below(chance, WORLD_PORTS)
     shape.frame_bytes = 4096 if chance_one_in(chance, 4) else 2048
+    shape.known_bits = WORLD_KNOWN_BITS
     shape.mtu = 1500
     if chance_one_in(chance, 3):
         shape.mtu = 576 if shape.frame_bytes == 2048 else 3000
@@ -118,27 +124,39 @@ cdef inline uint64_t first_ns(Chance *chance) noexcept nogil:
 
 
 cdef inline World *world_open(uint64_t seed, const uint8_t *image, const Corpus *corpus) noexcept nogil:
+    """One that is as the seed says."""
+    cdef Shape shape
+    cdef Chance chance
+    chance_seed(&chance, seed)
+    shape_choose(&shape, &chance)
+    return world_build(&shape, &chance, image, corpus)
+
+
+cdef inline World *world_build(
+    const Shape *shape, const Chance *chance, const uint8_t *image, const Corpus *corpus
+) noexcept nogil:
     """Aborts when there is no memory: a fuzzer has no other use for it."""
     cdef World *world = <World *>calloc(1, sizeof(World))
     cdef WorkerConfig config
     cdef uint32_t i
     cdef int result
     fuzz_require(world != NULL, b"memory for a world", 0, 0)
-    world.chance.state = seed
+    world.chance = chance[0]
+    world.shape = shape[0]
     world.corpus = corpus[0]
-    shape_choose(&world.shape, &world.chance)
     config_choose(&config, &world.shape, &world.chance)
     world.now_ns = first_ns(&world.chance)
     world.worker = <Worker *>calloc(1, sizeof(Worker))
     world.ports = <WorldPort *>calloc(WORLD_PORTS, sizeof(WorldPort))
-    world.marks = <uint8_t *>calloc(world.shape.connections, 1)
-    world.judge.known = <uint8_t *>calloc(KNOWN_BITS // 8, 1)
+    world.marks = <uint8_t *>calloc(max(world.shape.connections, <uint32_t>WORLD_POOL_MOST), 1)
+    world.judge.known = <uint8_t *>calloc(shape.known_bits // 8, 1)
+    world.judge.known_mask = shape.known_bits - 1
     world.judge.peers = <Peer *>calloc(world.shape.peers, sizeof(Peer))
     result = worker_init(world.worker, &config, image, world.now_ns)
     fuzz_require(result == 0, b"memory for a worker", 0, 0)
     world.judge.peer_count = world.shape.peers
     world.judge.mtu = world.shape.mtu
-    world.judge.chance.state = chance_next(&world.chance)
+    chance_seed(&world.judge.chance, chance_next(&world.chance))
     world.judge.faithful = not world.shape.faults
     world.judge.in_order = not world.shape.faults and world.shape.ports == 1
     for i in range(world.shape.peers):
@@ -169,7 +187,7 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
     cdef FaultRates rx, tx
     cdef Chance chance
     cdef int result
-    chance.state = chance_next(&world.chance)
+    chance_seed(&chance, chance_next(&world.chance))
     result = memory_open(
         &port.memory, world.shape.rx_frames, world.shape.tx_frames, world.shape.frame_bytes
     )
