@@ -6,7 +6,6 @@ know what is done with them, nor how flags are declared.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from bypass.configfile import first_error, read_file
 from bypass.errors import ConfigError, ExitCode
-from bypass.text import did_you_mean, parse_duration_s, parse_size_bytes
+from bypass.text import parse_duration_s, parse_size_bytes
 
 Mode = Literal["auto", "native", "generic"]
 Memory = Literal["auto", "copy", "zero-copy"]
@@ -137,7 +137,7 @@ def resolve(
         **_from_environment(environment),
         **{k: (flags[n], f"--{k}") for k, n in KEYS.items() if flags.get(n) is not None},
     }.items():
-        values[KEYS[key]] = _converted(key, raw, origin)
+        values[KEYS[key]] = judge_value(key, raw, origin)
         origins[key] = origin
     return Resolved(ServeOptions(**values), origins)  # type: ignore[arg-type]  # checked one by one above
 
@@ -153,32 +153,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object,
 
 
 def _from_file(path: Path) -> dict[str, tuple[object, str]]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read", why=error.strerror or str(error)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML", why=str(error)) from None
-    _refuse_unknown(path, "", document, ["serve"])
-    table = document.get("serve", {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: serve = {table!r}", why="it must be a table", remedy="Write [serve]")
-    _refuse_unknown(path, "serve.", table, list(KEYS))
-    return {key: (value, str(path)) for key, value in table.items()}
+    entries, mistakes = read_file(path, KEYS, judge_value)
+    if error := first_error(mistakes):
+        raise error
+    return {key: (entry.value, entry.origin) for key, entry in entries.items()}
 
 
-def _refuse_unknown(path: Path, prefix: str, table: Mapping[str, object], known: list[str]) -> None:
-    for key, value in table.items():
-        if key not in known:
-            raise ConfigError(
-                f"{path}: {prefix}{key} = {value!r}",
-                why="no such setting",
-                remedy=did_you_mean(key, known) or f"Known here: {', '.join(known)}",
-            )
-
-
-def _converted(key: str, raw: object, origin: str) -> object:
-    """`raw` as the type of its setting. Text from flags and environment is read leniently."""
+def judge_value(key: str, raw: object, origin: str) -> object:
+    """`raw` as the type of its setting; ConfigError. Text from flags and environment is read leniently."""
     hint = HINTS[KEYS[key]]
     from_file = not origin.startswith(("--", "BYPASS_"))
     value = raw

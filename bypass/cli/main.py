@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": ("bypass.cli.serve:serve", "Serve a folder or site image on an interface."),
     "demo": ("bypass.cli.demo:demo", "Serve a sample site on a pair of virtual interfaces."),
     "build": ("bypass.cli.build:build", "Compile a folder to one site image."),
+    "check": ("bypass.cli.check:check", "Look for mistakes in settings before serving."),
     "bench": ("bypass.cli.bench:bench", "Measure on this machine."),
 }
 EXAMPLES = (

@@ -7,7 +7,7 @@ from cython_ext.fuzz.audit cimport fuzz_require
 from cython_ext.fuzz.chance cimport Chance, chance_one_in
 from cython_ext.fuzz.packet cimport Packet, packet_read, packet_sum, plain_fold, plain_sum
 from cython_ext.fuzz.peer cimport (
-    PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Peer, peer_is_v6, peer_port, put_peer_address,
+    LINES, PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Peer, peer_is_v6, peer_port, put_peer_address,
     put_server_address,
 )
 from cython_ext.wire.bytes cimport load_be16, load_be32
@@ -66,7 +66,7 @@ cdef inline void judge_injected(Judge *judge, const uint8_t *frame, uint32_t oct
     """Notes who may be answered, and what windows a peer may have offered, mutated frames included."""
     cdef Packet packet
     cdef Peer *peer
-    cdef uint32_t bit
+    cdef uint32_t bit, i
     if not packet_read(frame, octets, &packet):
         return
     bit = known_bit(judge, packet.source, packet.address_bytes, packet.source_port)
@@ -79,8 +79,10 @@ cdef inline void judge_injected(Judge *judge, const uint8_t *frame, uint32_t oct
     if packet.flags & 2:
         peer.scale_seen = max(peer.scale_seen, scale_of_syn(frame + packet.tcp, packet.header_bytes))
     peer.edge_window = max(peer.edge_window, <uint64_t>packet.window << peer.scale_seen)
-    if packet.flags & 16 and packet.ack - peer.ack_seen < NEAR:
-        peer.ack_seen = packet.ack
+    if packet.flags & 16:
+        for i in range(<uint32_t>LINES):
+            if packet.ack - peer.lines[i] < NEAR:
+                peer.lines[i] = packet.ack
 
 
 cdef inline uint8_t scale_of_syn(const uint8_t *tcp, uint32_t header_bytes) noexcept nogil:
@@ -162,8 +164,8 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
-        if packet.seq - peer.ack_seen > NEAR and peer.ack_seen - packet.seq > NEAR:
-            peer.ack_seen = packet.seq
+        if not peer_knows_line(peer, packet.seq):
+            peer_add_line(peer, packet.seq)
         peer.timestamps = packet.header_bytes >= 32
     if packet.payload_bytes or peer.acked != packet.ack:
         peer.fruitless = 0
@@ -177,7 +179,7 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
 cdef inline void peer_learn_syn(Peer *peer, const Packet *packet) noexcept nogil:
     if peer.irs != packet.seq:
         peer.irs = packet.seq
-        peer.ack_seen = packet.seq + 1
+        peer_add_line(peer, packet.seq + 1)
     peer.rcv_nxt = packet.seq + 1
     peer.snd_nxt = packet.ack
     peer.acked = packet.ack
@@ -185,7 +187,27 @@ cdef inline void peer_learn_syn(Peer *peer, const Packet *packet) noexcept nogil
         peer.state = PEER_OPEN
 
 
-cdef inline void judge_edge(Peer *peer, uint32_t end) noexcept nogil:
-    """No octet beyond what the peer acknowledged and offered, but for one that probes."""
-    cdef int64_t beyond = <int64_t>(<int32_t>(end - peer.ack_seen)) - <int64_t>peer.edge_window
-    fuzz_require(beyond <= 1, b"the peer's window is kept to", beyond, <int64_t>peer.edge_window)
+cdef inline void peer_add_line(Peer *peer, uint32_t ack) noexcept nogil:
+    peer.lines[peer.line_next] = ack
+    peer.line_next = (peer.line_next + 1) % LINES
+
+
+cdef inline bint peer_knows_line(const Peer *peer, uint32_t seq) noexcept nogil:
+    cdef uint32_t i
+    for i in range(<uint32_t>LINES):
+        if seq - peer.lines[i] + NEAR <= 2 * NEAR:
+            return True
+    return False
+
+
+cdef inline void judge_edge(const Peer *peer, uint32_t end) noexcept nogil:
+    """No octet beyond what the peer acknowledged and offered, but for one that probes: on any of the lines
+    of sequence numbers that SYN-ACKs lately began. Each of them may have been a cookie, and it is the
+    peer who chooses which of several it takes up."""
+    cdef uint32_t i
+    cdef int64_t least = <int64_t>1 << 32
+    for i in range(<uint32_t>LINES):
+        if end - peer.lines[i] + NEAR < <uint32_t>1 << 31:
+            least = min(least, <int64_t>(<int32_t>(end - peer.lines[i])))
+    least -= <int64_t>peer.edge_window
+    fuzz_require(least <= 1, b"the peer's window is kept to", least, <int64_t>peer.edge_window)

@@ -12,6 +12,7 @@ cdef enum:
     PAYLOAD_MOST = 1500
     OPTIONS_MOST = 40
     SERVER_PORT = 80
+    LINES = 8
 
 cdef enum PeerState:
     PEER_CLOSED
@@ -34,7 +35,8 @@ cdef struct Peer:
     uint32_t ts_value
     uint32_t ts_recent
     uint32_t window_most            # what this peer likes to offer at most, octets
-    uint32_t ack_seen               # highest acknowledgement that we may have sent
+    uint32_t lines[LINES]           # highest acknowledgement that we may have sent, of each of the last SYN-ACKs
+    uint32_t line_next              # the oldest of them
     uint64_t edge_window            # largest window that we may have sent
     uint32_t entry                  # of the corpus, being sent
     uint32_t position               # octets of it sent

@@ -37,7 +37,7 @@ def test_a_flag_comes_before_the_environment_before_the_file(tmp_path: Path) -> 
     assert resolved.options.poll == "latency"
     assert resolved.origins["port"] == "--port"
     assert resolved.origins["connections"] == "BYPASS_CONNECTIONS"
-    assert resolved.origins["poll"] == str(file)
+    assert resolved.origins["poll"] == f"{file}:4"
     assert resolved.origins["cpu"] == "default"
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_environment_variable_names_itself() -> None:
         ("[serve]\nprot = 80\n", ["serve.prot", "80", "Did you mean 'port'"]),
         ("[sevre]\n", ["sevre", "Did you mean 'serve'"]),
         ("serve = 3\n", ["must be a table"]),
-        ("[serve\n", ["not valid TOML", "line 1"]),
+        ("[serve\n", ["not valid TOML", ":1: not valid TOML"]),
         ("[serve]\nqueue = [0, -1]\n", ["serve.queue", "[0, -1]"]),
         ('[serve]\naddress = ["10.0.0.0/8"]\n', ["serve.address", "10.0.0.0/8", "without prefix length"]),
     ],

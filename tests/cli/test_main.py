@@ -57,7 +57,7 @@ def test_an_unknown_command_suggests_the_nearest(bypass: Command) -> None:
 
 
 def test_an_unknown_command_near_to_none_gets_the_list(bypass: Command) -> None:
-    assert "serve, demo, build, bench" in bypass("xyzzy").err
+    assert "serve, demo, build, check, bench" in bypass("xyzzy").err
 
 
 def test_an_unknown_option_suggests_the_nearest(bypass: Command) -> None:

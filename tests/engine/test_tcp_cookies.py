@@ -76,6 +76,18 @@ def test_the_ack_opens_the_connection_and_it_serves(host: Host) -> None:
     assert host.engine.open_connections == 5 and host.count("cookies_bad") == 0
 
 
+def test_the_peer_chooses_which_of_two_cookies_it_takes_up(host: Host) -> None:
+    peer = Peer(host, window=300)
+    first = peer.syn()
+    second = Peer(host, window=6, iss=peer.iss + 1_000_000)
+    assert second.syn().seq == first.seq == 0 and second.irs != peer.irs
+    host.peers[peer.link.destination, peer.link.source, peer.port] = peer
+    peer.request("/b1k", seq=1)
+    (got,) = peer.get()
+    assert got.seq == 1 and got.size == 300, "the window of the SYN that it answers, not of the last"
+    assert host.count("cookies_accepted") == 1
+
+
 def test_data_and_a_fin_with_the_ack_are_taken(host: Host) -> None:
     peer = Peer(host)
     peer.syn()

@@ -24,6 +24,10 @@ DEEP = {
 }  # fmt: skip
 """Counters that show how deep the frames came: each must have moved."""
 
+WORLDS = {
+    7265820404252099947: "of two cookies sent in one turn the peer took up the first",
+}
+
 BREACHES = {
     "a read behind a received frame": (0, "use-after-poison"),
     "a write to a submitted frame": (1, "use-after-poison"),
@@ -52,6 +56,11 @@ def test_two_million_frames_break_nothing_and_no_frame_is_lost(fuzz: Fuzz) -> No
 def test_requests_that_end_where_their_memory_ends_break_nothing(fuzz: Fuzz) -> None:
     totals = totals_of(fuzz.run(seed=SEED, rounds=TEXTS, timeout_s=120))
     assert totals["parsed"] == TEXTS
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_world_that_was_once_stopped_runs_to_its_end(fuzz: Fuzz, world: int) -> None:
+    assert totals_of(fuzz.run(world=world, timeout_s=60))["worlds"] == 1
 
 
 @pytest.mark.parametrize("name", BREACHES)

@@ -100,6 +100,8 @@ class LinuxLab:
             self._must(["sysctl", "-qw", f"net.ipv4.{name}={value}"], True)
         with self.pair.inside_server():
             self.listener = self._closing.enter_context(socket.create_server(("", PORT), backlog=64))
+        # A window leaves at once: BBR, the default in places, paces it by a round trip that load stretches.
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         with self.pair.inside_client():
             packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.packets = self._closing.enter_context(packets)

@@ -18,6 +18,7 @@ from tests.veth.netlab import VethLab, connect_error, eventually
 pytestmark = pytest.mark.root
 
 NETNS = Path("/run/netns")
+OTHERS: frozenset[str] = frozenset()
 HOLDER = """
 import time
 from bypass.serve.vethpair import VethPair
@@ -27,8 +28,19 @@ time.sleep(60)
 """
 
 
-def _namespaces(pid: int) -> list[str]:
+@pytest.fixture(autouse=True)
+def _others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs of this process that live longer than a test here (session fixtures) are not looked at."""
+    monkeypatch.setattr(sys.modules[__name__], "OTHERS", frozenset(_all_namespaces(os.getpid())))
+
+
+def _all_namespaces(pid: int) -> list[str]:
     return sorted(path.name for path in NETNS.iterdir() if path.name.startswith(f"bypass-{pid}-"))
+
+
+def _namespaces(pid: int) -> list[str]:
+    """Those made by the test."""
+    return [name for name in _all_namespaces(pid) if name not in OTHERS]
 
 
 def _links(pid: int) -> list[str]:
