@@ -7,15 +7,16 @@ grammar of actions as in random worlds. When the tape ends nobody speaks any mor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_one_in, chance_seed, chance_take
+from cython_ext.fuzz.chance cimport Chance, chance_seed, chance_take
 from cython_ext.fuzz.peer cimport Corpus
+from cython_ext.fuzz.plant cimport plant_grow
 from cython_ext.fuzz.run cimport fuzz_begin, some_time_ns, world_inject, world_settle, world_step
 from cython_ext.fuzz.world cimport Shape, Totals, World, world_build, world_close
 from cython_ext.worker.state cimport atomic_store_u32
 
 cdef enum:
-    GUIDED_LIMIT_S = 20
     GUIDED_KNOWN_BITS = 1 << 14
+    GUIDED_WITNESS_BYTES = 1 << 16
 
 
 cdef inline void shape_take(Shape *shape, Chance *tape) noexcept nogil:
@@ -38,6 +39,7 @@ cdef inline void shape_take(Shape *shape, Chance *tape) noexcept nogil:
     shape.noise = 6
     shape.leaps = 16
     shape.known_bits = GUIDED_KNOWN_BITS
+    shape.witness_bytes = GUIDED_WITNESS_BYTES
 
 
 cdef inline World *guided_open(
@@ -57,16 +59,19 @@ cdef inline World *guided_open(
 
 
 cdef inline void guided_world(
-    const uint8_t *data, uint32_t octets, const uint8_t *image, const Corpus *corpus, Totals *totals
+    const uint8_t *data, uint32_t octets, const uint8_t *image, const Corpus *corpus, const Corpus *files,
+    uint32_t plant, Totals *totals,
 ) noexcept nogil:
     """From the first octet of the tape until every connection is gone and every frame is home."""
     cdef World *world
     cdef uint32_t drain_left = octets // 2
-    fuzz_begin(0, GUIDED_LIMIT_S)
+    fuzz_begin(0, 0)
     world = guided_open(data, octets, image, corpus)
+    world.judge.files = files[0]
     while world.chance.left:
         totals.frames += world_inject(world)
         world_step(world, False)
+        plant_grow(world, plant)
         world.now_ns += some_time_ns(world)
         if world.shape.drains and world.chance.left < drain_left:
             atomic_store_u32(&world.worker.drain, 1)

@@ -7,9 +7,10 @@ from cython_ext.fuzz.audit cimport fuzz_require
 from cython_ext.fuzz.chance cimport Chance, chance_one_in
 from cython_ext.fuzz.packet cimport Packet, packet_read, packet_sum, plain_fold, plain_sum
 from cython_ext.fuzz.peer cimport (
-    LINES, PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Peer, peer_is_v6, peer_port, put_peer_address,
-    put_server_address,
+    LINES, PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Corpus, Peer, peer_is_v6, peer_port,
+    put_peer_address, put_server_address,
 )
+from cython_ext.fuzz.witness cimport Witness, witness_begin, witness_take
 from cython_ext.wire.bytes cimport load_be16, load_be32
 
 cdef extern from "abi/fuzz.h" nogil:
@@ -22,6 +23,9 @@ cdef struct Judge:
     Chance chance
     Peer *peers
     uint32_t peer_count
+    Witness *witnesses              # of each peer
+    const uint64_t *cookies_accepted    # the worker's count
+    Corpus files                    # of the site; no entries: bodies are not compared
     uint32_t mtu
     bint faithful                   # what arrives is what was injected: no source but those is answered
     bint in_order                   # nothing sent comes late or twice: windows can be judged
@@ -157,10 +161,14 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
     if packet.header_bytes >= 32 and load_be32(tcp + (24 if packet.flags & 2 else 20)) & 0xffff == 0x080a:
         peer.ts_recent = load_be32(tcp + (28 if packet.flags & 2 else 24))
     if packet.flags & 2:
-        peer_learn_syn(peer, packet)
+        peer_learn_syn(judge, peer, packet)
         return
     if packet.payload_bytes and judge.in_order:
         judge_edge(peer, end)
+    witness_take(
+        &judge.witnesses[peer.number], &judge.files, packet.seq, tcp + packet.header_bytes, packet.payload_bytes,
+        judge.cookies_accepted[0] == 0,
+    )
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
@@ -176,10 +184,11 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
         peer.rcv_nxt = end + (packet.flags & 1)
 
 
-cdef inline void peer_learn_syn(Peer *peer, const Packet *packet) noexcept nogil:
+cdef inline void peer_learn_syn(Judge *judge, Peer *peer, const Packet *packet) noexcept nogil:
     if peer.irs != packet.seq:
         peer.irs = packet.seq
         peer_add_line(peer, packet.seq + 1)
+        witness_begin(&judge.witnesses[peer.number], packet.seq + 1)
     peer.rcv_nxt = packet.seq + 1
     peer.snd_nxt = packet.ack
     peer.acked = packet.ack

@@ -19,7 +19,7 @@ cdef enum PeerState:
     PEER_SYN_SENT
     PEER_OPEN
 
-cdef struct Corpus:
+cdef struct Corpus:                 # requests, or files
     const uint8_t *octets           # all entries, one after the other
     const uint32_t *ends            # where each ends
     uint32_t entries

@@ -11,6 +11,7 @@ from cython_ext.content.store cimport Store, image_response
 from cython_ext.fuzz.audit cimport fuzz_require
 from cython_ext.fuzz.guard cimport Guard, guard_copy, guard_open, guard_room
 from cython_ext.fuzz.parser cimport require_inside
+from cython_ext.fuzz.plant cimport PLANT_DEEP
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_skip
 from cython_ext.http.byterange cimport Extent
 from cython_ext.http.conditional cimport OUTCOME_PARTIAL, Outcome, judge_conditions
@@ -21,11 +22,11 @@ from cython_ext.http.select cimport http_select
 
 cdef enum:
     TEXT_PAGES = 6
+    TEXT_MOST = 20000           # octets of a text
     CUTS_MOST = 512             # places at which a text is cut
     NOW_S = 1700000000
 
-cdef struct Desk:
-    """Room for what a text is taken apart to."""
+cdef struct Desk:               # room for what a text is taken apart to
     Guard text
     Guard part
     Guard scratch
@@ -37,12 +38,19 @@ cdef inline void desk_open(Desk *desk) noexcept nogil:
     guard_open(&desk.scratch, TEXT_PAGES)
 
 
-cdef inline void text_judge(Desk *desk, const Store *store, const uint8_t *data, uint32_t octets) noexcept nogil:
+cdef inline void text_judge(
+    Desk *desk, const Store *store, const uint8_t *data, uint32_t octets, uint32_t plant
+) noexcept nogil:
     cdef Request request
-    cdef uint8_t *text = guard_copy(&desk.text, data, octets)
-    cdef RequestVerdict verdict = request_parse(text, octets, &request)
+    cdef RequestVerdict verdict
+    cdef uint8_t *text
+    if octets > TEXT_MOST:
+        return
+    text = guard_copy(&desk.text, data, octets)
+    verdict = request_parse(text, octets, &request)
     if verdict == REQUEST_DONE:
         require_inside(&request, text, octets)
+        fuzz_require(plant != PLANT_DEEP, b"planted: a whole request", octets, 0)
         judge_fields(desk, store, &request)
         judge_body(desk, &request, text + request.head_bytes, octets - request.head_bytes)
         judge_behind(desk, &request, data, octets, b"\0", 1)
@@ -101,7 +109,7 @@ cdef inline void judge_pieces(
         if head_scan(prefix, size, scanned) == size:
             scanned = size
             continue
-        scanned = 0
+        scanned = size
         before = request_parse(prefix, size, &early)
         if before == REQUEST_NEED_MORE:
             continue

@@ -1,10 +1,10 @@
 """A worker among hostile clients: built from a seed, run for some frames, then left alone until empty."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from cython_ext.base.counters cimport COUNTER_COUNT, Counters
+from cython_ext.base.counters cimport C_COOKIES_ACCEPTED, COUNTER_COUNT, Counters
 from cython_ext.base.frame cimport Frame
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.faults cimport FaultRates, FaultyDriver, faulty_close, faulty_driver, faulty_open
@@ -16,6 +16,7 @@ from cython_ext.fuzz.chance cimport (
 from cython_ext.fuzz.judge cimport Judge
 from cython_ext.fuzz.peer cimport SERVER_PORT, Corpus, Draft, Peer, peer_start
 from cython_ext.fuzz.stingy cimport StingyDriver, stingy_driver
+from cython_ext.fuzz.witness cimport Witness
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 cdef enum:
@@ -44,6 +45,7 @@ cdef struct Shape:
     uint32_t ports
     uint32_t leaps          # one turn in so many is followed by a leap in time
     uint32_t noise          # of a hundred frames, how many are mutated or random
+    uint32_t witness_bytes  # of a connection, how many are compared
     uint32_t known_bits     # of the judge's set of sources, a power of two
     bint faults
     bint stingy
@@ -61,6 +63,7 @@ cdef struct World:
     uint64_t now_ns
     uint64_t turns
     uint8_t *marks          # for audits
+    uint8_t *streams        # what witnesses keep
 
 cdef struct Totals:
     uint64_t worlds
@@ -69,6 +72,7 @@ cdef struct Totals:
     uint64_t turns
     uint64_t judged         # frames of the engine
     uint64_t payload_octets
+    uint64_t compared       # octets of bodies that were a file's
     uint64_t faults         # by the faulty driver, all kinds
     uint64_t parsed         # requests given to the parser alone
     Counters counters
@@ -84,6 +88,7 @@ cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
     shape.ports = 1 + chance_below(chance, WORLD_PORTS)
     shape.frame_bytes = 4096 if chance_one_in(chance, 4) else 2048
     shape.known_bits = WORLD_KNOWN_BITS
+    shape.witness_bytes = 32768
     shape.mtu = 1500
     if chance_one_in(chance, 3):
         shape.mtu = 576 if shape.frame_bytes == 2048 else 3000
@@ -152,9 +157,11 @@ cdef inline World *world_build(
     world.judge.known = <uint8_t *>calloc(shape.known_bits // 8, 1)
     world.judge.known_mask = shape.known_bits - 1
     world.judge.peers = <Peer *>calloc(world.shape.peers, sizeof(Peer))
+    world_add_witnesses(world)
     result = worker_init(world.worker, &config, image, world.now_ns)
     fuzz_require(result == 0, b"memory for a worker", 0, 0)
     world.judge.peer_count = world.shape.peers
+    world.judge.cookies_accepted = &world.worker.counters.value[<int>C_COOKIES_ACCEPTED]
     world.judge.mtu = world.shape.mtu
     chance_seed(&world.judge.chance, chance_next(&world.chance))
     world.judge.faithful = not world.shape.faults
@@ -165,6 +172,16 @@ cdef inline World *world_build(
     for i in range(world.shape.ports):
         world_add_port(world, i)
     return world
+
+
+cdef inline void world_add_witnesses(World *world) noexcept nogil:
+    cdef uint32_t i
+    world.streams = <uint8_t *>malloc(world.shape.peers * world.shape.witness_bytes)
+    world.judge.witnesses = <Witness *>calloc(world.shape.peers, sizeof(Witness))
+    fuzz_require(world.streams != NULL, b"memory for witnesses", 0, 0)
+    for i in range(world.shape.peers):
+        world.judge.witnesses[i].octets = world.streams + i * world.shape.witness_bytes
+        world.judge.witnesses[i].room = world.shape.witness_bytes
 
 
 cdef inline void world_set_addresses(World *world) noexcept nogil:
@@ -225,6 +242,8 @@ cdef inline void world_close(World *world, Totals *totals) noexcept nogil:
     cdef uint32_t stash
     for i in range(<uint32_t>COUNTER_COUNT):
         totals.counters.value[i] += world.worker.counters.value[i]
+    for i in range(world.shape.peers):
+        totals.compared += world.judge.witnesses[i].compared
     for i in range(world.shape.ports):
         port = &world.ports[i]
         stash = world.worker.ports[i].stash_count
@@ -250,6 +269,8 @@ cdef inline void world_close(World *world, Totals *totals) noexcept nogil:
     free(world.worker)
     free(world.ports)
     free(world.marks)
+    free(world.streams)
+    free(world.judge.witnesses)
     free(world.judge.known)
     free(world.judge.peers)
     free(world)
