@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing_extensions import Buffer
 
 def image_hash(data: Buffer) -> int: ...
+def image_checksum(header: Buffer, content: Buffer) -> int: ...
 def folded_sum(data: Buffer) -> int: ...
 def body_sums(body: Buffer, sums: Buffer) -> None: ...
 
@@ -51,7 +52,7 @@ class XdpSocket:
 class Engine:
     """The data plane of one worker: its connections, its drivers, its site.
 
-    `image` stays mapped for the engine's life. `addresses` are 4 or 16 octets each, in network
+    `image` stays mapped while the engine looks at it. `addresses` are 4 or 16 octets each, in network
     order; those also in `own_addresses` the kernel lacks: ARP, neighbour discovery and echo about them are
     answered. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
     clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
@@ -70,6 +71,7 @@ class Engine:
         connections: int = 65536,
         request_buffers: int = 4096,
         flight_blocks: int = 4096,
+        reassembly_blocks: int = 256,
         congestion: str = "cubic",
         connections_per_source: int = 0,
         idle_timeout_ns: int = 60_000_000_000,
@@ -105,6 +107,15 @@ class Engine:
         """Ends run(), from any thread."""
     def drain(self) -> None:
         """Refuses new connections and closes idle ones; the rest finish their responses."""
+    def offer_image(self, image: Buffer) -> bool:
+        """Serves `image` from the next turn on, in place of the one before, which responses that have begun
+        are finished from. False, and nothing done, while the last one offered is not taken up yet, or eight
+        are still in use. ValueError for what is no image."""
+    @property
+    def image_taken(self) -> bool:
+        """The image that was offered last is the one served."""
+    def images_held(self) -> int:
+        """Lets go of the images that no response is made from any more; how many are in use."""
     def counters(self) -> dict[str, int]: ...
     @property
     def open_connections(self) -> int: ...

@@ -22,6 +22,7 @@ from bypass.serve.parts import Parts, kernel_parts
 from bypass.serve.preflight import prepare, warnings
 from bypass.serve.server import Server as RunningServer
 from bypass.serve.server import open_server
+from bypass.serve.tune import put_back_leftovers, tuned
 from bypass.site.compile import Progress
 from bypass.site.image import SiteImage, StoredResponse, is_image, open_image
 from bypass.text import did_you_mean
@@ -133,6 +134,7 @@ class Server:
         if self._running is not None:
             raise RuntimeError("the server runs already")
         with ExitStack() as stack:
+            put_back_leftovers(self.options, LOGGER.warning)
             plan = prepare(self.options, "this program")
             for warning in warnings(plan):
                 LOGGER.warning(warning)
@@ -142,6 +144,7 @@ class Server:
                 limit_bytes = self.options.max_memory or None
                 image = stack.enter_context(open_site(Path(self._site), limit_bytes))
             parts = self._parts or kernel_parts()
+            stack.enter_context(tuned(self.options, plan, LOGGER.info))
             self._running = stack.enter_context(open_server(plan, image.buffer, parts, LOGGER.warning))
             self._stack = stack.pop_all()
         return self

@@ -88,6 +88,8 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     memory: Annotated[Memory, Meta(description="auto, copy or zero-copy")] = "auto"
     poll: Annotated[Poll, Meta(description="latency, balanced or efficient")] = "balanced"
     busy_poll: Annotated[bool, Meta(description="true or false")] = False
+    tune: Annotated[bool, Meta(description="true or false")] = False
+    state_dir: Annotated[str, Meta(description="a folder", min_length=1)] = "/var/lib/bypass/nic"
     connections: Annotated[int, Meta(ge=64, le=1 << 24, description="a number from 64 to 16777216")] = 65536
     congestion: Annotated[Congestion, Meta(description="cubic or newreno")] = "cubic"
     idle_timeout: PositiveDuration = 60.0
@@ -100,6 +102,8 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     connections_per_source: Annotated[
         int, Meta(ge=0, le=1 << 24, description="a number up to 16777216; 0 is no limit")
     ] = 0
+    watch: Annotated[bool, Meta(description="true or false")] = False
+    runtime_folder: Annotated[str, Meta(max_length=80, description="a folder, at most 80 characters")] = ""
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
 
     def __post_init__(self) -> None:

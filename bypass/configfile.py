@@ -47,7 +47,7 @@ class Entry:
 
 
 class Lines:
-    """On which line a key stands. A prefix of whole statements is valid TOML by itself, so the parser says."""
+    """On which line a key stands. A prefix of whole statements is valid TOML itself, so the parser says."""
 
     def __init__(self, text: str) -> None:
         self._text = text.splitlines()

@@ -7,11 +7,12 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command (after sysexits.h)."""
+    """Exit codes of every command (after sysexits.h). DRIFTED: `nic verify` found other settings."""
 
     OK = 0
     FAILED = 1
     USAGE = 2
+    DRIFTED = 3
     UNAVAILABLE = 69
     NO_PERMISSION = 77
     CONFIGURATION = 78

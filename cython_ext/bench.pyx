@@ -13,13 +13,14 @@ from cython_ext.bench.layers cimport (
     SEGMENT_OCTETS, time_copy_body, time_driver, time_emit, time_net_input, time_request, time_select,
     time_source, time_table,
 )
-from cython_ext.content.store cimport store_find
+from cython_ext.content.store cimport host_find
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.http.request cimport Request, request_parse
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_PSH
-from cython_ext.worker.queue cimport Session, Slot, begin_response, session_start, slot_bytes, stage_response
+from cython_ext.worker.queue cimport begin_response, slot_bytes, stage_response
+from cython_ext.worker.service cimport Session, Slot, session_start
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 
@@ -39,6 +40,7 @@ cdef class Bench:
         config.connections = connections + 64
         config.request_buffers = 4096
         config.flights = 4096
+        config.reassemblies = 256
         config.mtu = 1500
         config.idle_ticks = 1 << 20
         config.header_ticks = 1 << 20
@@ -79,12 +81,16 @@ cdef class Bench:
 
     def _select(self, bytes path):
         """Fixes the request and finds out how long its response is."""
-        cdef uint32_t number = store_find(&self._worker.service.store, path, <uint32_t>len(path))
+        cdef uint32_t number = host_find(
+            &self._worker.service.store, self._worker.service.store.default_host, path, <uint32_t>len(path)
+        )
         cdef Slot slot
         if number == NIL:
             raise ValueError(f"the site has no {path!r}")
         slot.response = number
         slot.flags = 0
+        slot.generation = 0
+        slot.line = 0
         self._request = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
         self._crowd.request = self._request
         self._crowd.request_bytes = <uint32_t>len(self._request)
@@ -151,7 +157,7 @@ cdef class Bench:
         cdef uint32_t number
         cdef uint64_t ns[8]
         self._select(path)
-        number = store_find(&worker.service.store, path, <uint32_t>len(path))
+        number = host_find(&worker.service.store, worker.service.store.default_host, path, <uint32_t>len(path))
         if worker.service.store.responses[number].body_bytes < 2 * SEGMENT_OCTETS:
             raise ValueError(f"the body must have {2 * SEGMENT_OCTETS} octets at least")
         memset(out, 1, sizeof(out))
@@ -165,7 +171,7 @@ cdef class Bench:
             ns[1] = time_table(&worker.table, &segment, rounds)
             ns[2] = time_request(self._crowd.request, self._crowd.request_bytes, rounds)
             request_parse(self._crowd.request, self._crowd.request_bytes, &request)
-            ns[3] = time_select(&worker.service.store, &request, worker.service.scratch, rounds)
+            ns[3] = time_select(&worker.service.store, &request, &worker.service.room, rounds)
             session_start(&session)
             begin_response(&worker.service, stage_response(&worker.service, &session, number, 0))
             ns[4] = time_source(&worker.service, &session, SEGMENT_OCTETS, out, rounds)

@@ -5,11 +5,12 @@ import os
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.unistd cimport close
 
 from cython_ext.base.counters cimport COUNTER_COUNT, counter_help, counter_names
 from cython_ext.base.frame cimport Frame
 from cython_ext.content cimport precompute
-from cython_ext.content.store cimport IMAGE_VERSION, image_header
+from cython_ext.content.store cimport IMAGE_VERSION, image_header, store_open
 from cython_ext.driver.af_xdp cimport af_xdp_driver
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.memory cimport (
@@ -18,7 +19,9 @@ from cython_ext.driver.memory cimport (
 from cython_ext.net.address cimport LOCAL_ADDRESSES_MOST
 from cython_ext.wire cimport checksum
 from cython_ext.worker.clock cimport worker_run
+from cython_ext.worker.generation cimport generation_is_free
 from cython_ext.worker.loop cimport worker_turn
+from cython_ext.worker.service cimport GENERATIONS_MOST
 from cython_ext.worker.state cimport (
     PORTS_MOST, Port, Worker, WorkerConfig, atomic_load_u32, atomic_store_u32, worker_init, worker_publish,
     worker_release,
@@ -33,6 +36,18 @@ def image_hash(const uint8_t[::1] data not None) -> int:
     cdef uint64_t size = data.shape[0]
     with nogil:
         value = precompute.image_hash(&data[0] if size else NULL, size)
+    return value
+
+
+def image_checksum(const uint8_t[::1] header not None, const uint8_t[::1] content not None) -> int:
+    """What an image's header says of it (abi/image.h): of the header itself, its checksum being taken for 0,
+    and of all that follows it."""
+    if header.shape[0] != sizeof(image_header):
+        raise ValueError(f"a header has {sizeof(image_header)} octets, not {header.shape[0]}")
+    cdef uint64_t value
+    cdef uint64_t size = content.shape[0]
+    with nogil:
+        value = precompute.image_checksum(&header[0], &content[0] if size else NULL, size)
     return value
 
 
@@ -54,6 +69,7 @@ def body_sums(const uint8_t[::1] body not None, uint16_t[::1] sums not None) -> 
 
 
 include "engine_socket.pxi"
+include "engine_images.pxi"
 
 
 cdef class Engine:
@@ -63,17 +79,20 @@ cdef class Engine:
     cdef Driver *_drivers
     cdef MemoryDriver *_memories
     cdef uint8_t _is_memory[64]
-    cdef const uint8_t[::1] _image
+    cdef _Images _images
     cdef list _sockets
+    cdef int _wake_fd
     cdef bint _running
 
     def __cinit__(self):
         self._sockets = []
+        self._wake_fd = -1
 
     def __init__(
         self, *, const uint8_t[::1] image not None, addresses, uint16_t port, bytes secret not None,
         own_addresses=(), uint32_t mtu=1500, uint32_t connections=65536, uint32_t request_buffers=4096,
-        uint32_t flight_blocks=4096, congestion="cubic", uint32_t connections_per_source=0,
+        uint32_t flight_blocks=4096, uint32_t reassembly_blocks=256, congestion="cubic",
+        uint32_t connections_per_source=0,
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False,
@@ -88,6 +107,8 @@ cdef class Engine:
             raise ValueError("connections: 1 to 2^28; request_buffers: 1 to 2^20")
         if not 1 <= flight_blocks <= 1 << 20:
             raise ValueError("flight_blocks: 1 to 2^20")
+        if not 1 <= reassembly_blocks <= 65535:
+            raise ValueError("reassembly_blocks: 1 to 65535")
         if congestion not in ("cubic", "newreno"):
             raise ValueError(f"congestion: cubic or newreno, not {congestion!r}")
         if not 576 <= mtu <= 9216:
@@ -96,6 +117,7 @@ cdef class Engine:
         config.connections = connections
         config.request_buffers = request_buffers
         config.flights = flight_blocks
+        config.reassemblies = reassembly_blocks
         config.newreno = congestion == "newreno"
         config.per_source = connections_per_source
         config.mtu = mtu
@@ -105,7 +127,7 @@ cdef class Engine:
         config.wall_offset_ns = wall_offset_ns
         memcpy(&config.table_key, <const char *>secret, 16)
         memcpy(&config.isn_key, <const char *>secret + 16, 16)
-        self._image = image
+        self._images = _Images(image)
         self._worker = <Worker *>calloc(1, sizeof(Worker))
         self._drivers = <Driver *>calloc(PORTS_MOST, sizeof(Driver))
         self._memories = <MemoryDriver *>calloc(PORTS_MOST, sizeof(MemoryDriver))
@@ -113,6 +135,8 @@ cdef class Engine:
             raise MemoryError("no memory for the engine")
         if worker_init(self._worker, &config, &image[0], now_ns) != 0:
             raise MemoryError(f"no memory for {connections} connections")
+        self._images._worker = self._worker
+        self._wake_fd = self._worker.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._accept_partial = accept_partial_checksums
         self._set_addresses(addresses, set(own_addresses), port)
 
@@ -120,6 +144,8 @@ cdef class Engine:
 
     def __dealloc__(self):
         cdef int i
+        if self._wake_fd >= 0:
+            close(self._wake_fd)
         if self._memories != NULL:
             for i in range(PORTS_MOST):
                 if self._is_memory[i]:
@@ -238,9 +264,24 @@ cdef class Engine:
 
     def stop(self):
         atomic_store_u32(&self._worker.stop, 1)
+        os.eventfd_write(self._wake_fd, 1)
 
     def drain(self):
         atomic_store_u32(&self._worker.drain, 1)
+        os.eventfd_write(self._wake_fd, 1)
+
+    def offer_image(self, image):
+        if not self._images.offer(image):
+            return False
+        os.eventfd_write(self._wake_fd, 1)
+        return True
+
+    @property
+    def image_taken(self):
+        return self._images.offered == self._images.serving
+
+    def images_held(self):
+        return self._images.release()
 
     def counters(self):
         return {name: self._worker.published.value[i] for i, (name, _) in enumerate(COUNTERS)}

@@ -25,7 +25,7 @@ from cython_ext.http cimport request as requests
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.conn cimport TcpConn
 from cython_ext.wire cimport checksum, seqnum
-from cython_ext.worker.queue cimport Session, Slot
+from cython_ext.worker.service cimport Session, Slot
 
 SIZES = {
     "TcpConn": sizeof(TcpConn),
@@ -220,14 +220,14 @@ def date_parse(const uint8_t[::1] data not None, int64_t now_s):
 
 
 def range_parse(const uint8_t[::1] data not None, uint64_t whole_bytes):
-    """(first, octets), "IGNORED" or "UNSATISFIABLE"."""
+    """[(first, octets), ...], "IGNORED" or "UNSATISFIABLE"."""
     cdef size_t octets = data.shape[0]
-    cdef ranges.Extent extent
+    cdef ranges.Parts parts
     cdef ranges.RangeVerdict verdict = ranges.range_parse(
-        _input().place(&data[0] if octets else NULL, octets, False), <uint32_t>octets, whole_bytes, &extent
+        _input().place(&data[0] if octets else NULL, octets, False), <uint32_t>octets, whole_bytes, &parts
     )
-    if verdict == ranges.RANGE_ONE:
-        return extent.first, extent.bytes
+    if verdict == ranges.RANGE_ONE or verdict == ranges.RANGE_SEVERAL:
+        return [(parts.extent[i].first, parts.extent[i].bytes) for i in range(parts.count)]
     return "IGNORED" if verdict == ranges.RANGE_IGNORED else "UNSATISFIABLE"
 
 
@@ -246,8 +246,9 @@ cdef class Store:
     def find(self, const uint8_t[::1] path not None):
         """Number of the response, or None."""
         cdef size_t octets = path.shape[0]
-        cdef uint32_t number = site.store_find(
-            &self.store, _input().place(&path[0] if octets else NULL, octets, False), <uint32_t>octets
+        cdef uint32_t number = site.host_find(
+            &self.store, self.store.default_host,
+            _input().place(&path[0] if octets else NULL, octets, False), <uint32_t>octets
         )
         return None if number == NIL else number
 

@@ -99,8 +99,8 @@ def _bar(console: Console) -> Progress:
 def build(site: Path, output: Path, max_memory: int | None, as_json: bool, quiet: bool) -> None:
     """
     \b
-    bypass build /var/www/html -o site.img
-    bypass build public -o site.img --max-memory 2G --json
+    bypass build ./site -o site.img
+    bypass build ./site -o site.img --max-memory 2G --json
 
     Compile the folder SITE into one image that 'bypass serve' maps as it is.
     """

@@ -18,7 +18,9 @@ COMMANDS = {
     "serve": ("bypass.cli.serve:serve", "Serve a folder or site image on an interface."),
     "demo": ("bypass.cli.demo:demo", "Serve a sample site on a pair of virtual interfaces."),
     "build": ("bypass.cli.build:build", "Compile a folder to one site image."),
-    "check": ("bypass.cli.check:check", "Look for mistakes in settings before serving."),
+    "reload": ("bypass.cli.reload:reload", "Have a running server serve its site anew."),
+    "nic": ("bypass.cli.nic:nic", "See and tune the queues of a NIC."),
+    "check": ("bypass.cli.check:check", "Say what would keep a server from serving, and what mends it."),
     "bench": ("bypass.cli.bench:bench", "Measure on this machine."),
 }
 EXAMPLES = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -48,6 +50,10 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.option(
     "--busy-poll", is_flag=True, default=None, help="Poll the driver too, where it stands the test."
 )
+@click.option("--tune", is_flag=True, default=None, help="Tune the NIC meanwhile ('bypass nic plan').")
+@click.option(
+    "--state-dir", metavar="FOLDER", help="Where the NIC's way back is.  [default: /var/lib/bypass/nic]"
+)
 @click.option("--connections", metavar="N", help="Most connections at a time.  [default: 65536]")
 @click.option(
     "--congestion", type=click.Choice(get_args(Congestion)), help="Congestion control.  [default: cubic]"
@@ -59,6 +65,10 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
     "--connections-per-source", metavar="N", help="Open connections of one source.  [default: no limit]"
 )
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
+@click.option("--watch", is_flag=True, default=None, help="Reload when files of the site change.")
+@click.option(
+    "--runtime-folder", metavar="FOLDER", help="Where 'bypass reload' finds us.  [default: /run/bypass]"
+)
 @click.option("--cpu", metavar="N", help="Pin the worker to this CPU.")
 @click.option(
     "--drain-timeout", metavar="TIME", help="At a stop, finish responses for so long.  [default: 10s]"
@@ -79,24 +89,30 @@ def serve(context: click.Context, /, file: Path | None, **flags: object) -> int:
 def run(options: ServeOptions, messages: Messages) -> int:
     """Serves until a signal, and says so. Returns the exit code."""
     from bypass.cli.progress import site_progress
-    from bypass.serve.content import open_site
+    from bypass.cli.reloading import maker_for, reloading
     from bypass.serve.lifecycle import serve_until_stopped
     from bypass.serve.parts import kernel_parts
     from bypass.serve.preflight import prepare, warnings
     from bypass.serve.server import open_server
     from bypass.serve.signals import StopRequest
+    from bypass.serve.tune import put_back_leftovers, tuned
 
+    reload_wanted = threading.Event()
     with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest())
+        stop = stack.enter_context(StopRequest({signal.SIGHUP: reload_wanted.set}))
+        put_back_leftovers(options, messages.warn)
         plan = prepare(options, "bypass serve")
         for warning in warnings(plan):
             messages.warn(warning)
+        maker = stack.enter_context(maker_for(options))
         with site_progress(messages, stop) as progress:
-            image = stack.enter_context(open_site(Path(options.site), options.max_memory or None, progress))
+            image = stack.enter_context(maker.make(progress))
         stop.check()
+        stack.enter_context(tuned(options, plan, messages.say))
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
         stop.attend()
         announce(messages, server, image)
+        stack.enter_context(reloading(server, image, maker, options, reload_wanted, messages))
         summary = serve_until_stopped(server, stop, options.drain_timeout, warn=messages.warn)
     left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
     messages.say(

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from pyroute2 import IPRoute
 
+from bypass.nic.ethtool import Ethtool
 from bypass.nic.quirks import quirks_of
-from bypass.nic.rss import read_indirection, write_indirection
 from bypass.serve.plan import Plan, every_queue
 from bypass.serve.privileges import allow_locked_memory, effective_capabilities
 from bypass.xdp.features import read_device
@@ -30,9 +30,8 @@ class AttachEffects:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._had_carrier = _has_carrier(plan.interface.index)
-        self._table = (
-            read_indirection(plan.interface.name) if quirks_of(plan.driver).rss_lost_at_attach else None
-        )
+        self._device = Ethtool(plan.interface.name)
+        self._table = self._device.indirection() if quirks_of(plan.driver).rss_lost_at_attach else None
 
     def settle(self, notice: Callable[[str], None]) -> Plan:
         """Waits for the link, takes up new queues, spreads flows as before. Returns the plan to go on with.
@@ -80,10 +79,10 @@ class AttachEffects:
         """Writes it even where it reads the same: virtio_net's device may hold another."""
         assert self._table is not None
         try:
-            write_indirection(self._plan.interface.name, self._table)
+            self._device.set_indirection(self._table)
         except OSError:
             return False
-        return read_indirection(self._plan.interface.name) == self._table
+        return self._device.indirection() == self._table
 
 
 def _has_carrier(ifindex: int) -> bool:

@@ -67,6 +67,18 @@ def read_interface(name: str) -> Interface:
     )
 
 
+def default_route_interfaces() -> frozenset[str]:
+    """Names of the interfaces that a default route of this network namespace goes over."""
+    with IPRoute() as route:
+        names = {link["index"]: str(link.get("ifname")) for link in route.get_links()}
+        indices = set()
+        for record in route.get_routes():
+            if record["dst_len"] == 0:
+                hops = record.get("multipath") or ()
+                indices |= {record.get("oif"), *(hop["oif"] for hop in hops)}
+        return frozenset(names[index] for index in indices if index in names)
+
+
 def require_usable(interface: Interface) -> None:
     """UnavailableError unless frames can be received on it."""
     if not interface.ethernet:

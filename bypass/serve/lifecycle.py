@@ -50,6 +50,7 @@ def serve_until_stopped(
         _require_running(server)
         now = time.monotonic()
         if now - last >= 1.0:
+            server.images_held()
             if each_second is not None:
                 each_second(now - last)
             if warn is not None:

@@ -110,9 +110,9 @@ def make_plan(
     return Plan(
         interface=interface,
         driver=driver,
-        addresses=_addresses(options, interface),
+        addresses=addresses_of(options, interface),
         port=options.port,
-        queues=_queues(options.queue, interface.name, rx_queues, tx_queues),
+        queues=queues_of(options.queue, interface.name, rx_queues, tx_queues),
         takes_every_queue=not options.queue,
         rx_queues=rx_queues,
         mode=options.mode,
@@ -120,7 +120,7 @@ def make_plan(
         offers_zero_copy=offers_zero_copy,
         busy_poll=options.busy_poll,
         poll=POLL_PLANS[options.poll],
-        frame_bytes=_frame_bytes(interface, driver),
+        frame_bytes=frame_bytes_of(interface, driver),
         connections=options.connections,
         idle_timeout_ns=round(options.idle_timeout * 1e9),
         accept_partial_checksums=leaves_partial_checksums(driver),
@@ -143,7 +143,8 @@ def url_of(address: Address, port: int) -> str:
     return f"http://{host}/" if port == 80 else f"http://{host}:{port}/"
 
 
-def _addresses(options: ServeOptions, interface: Interface) -> tuple[Address, ...]:
+def addresses_of(options: ServeOptions, interface: Interface) -> tuple[Address, ...]:
+    """Those to serve. UnavailableError or ConfigError when there are none, or ones that cannot be."""
     wanted = tuple(dict.fromkeys(ip_address(text) for text in options.address)) or interface.addresses
     if not wanted:
         raise UnavailableError(
@@ -165,7 +166,8 @@ def _addresses(options: ServeOptions, interface: Interface) -> tuple[Address, ..
     return wanted
 
 
-def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) -> tuple[int, ...]:
+def queues_of(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) -> tuple[int, ...]:
+    """Those to serve, every one when none is wanted. UnavailableError for one that cannot."""
     queues = tuple(dict.fromkeys(wanted)) or tuple(range(rx_queues))
     if len(queues) > MOST_QUEUES:
         raise UnavailableError(
@@ -188,7 +190,7 @@ def _queues(wanted: Sequence[int], name: str, rx_queues: int, tx_queues: int) ->
     return queues
 
 
-def _frame_bytes(interface: Interface, driver: str) -> int:
+def frame_bytes_of(interface: Interface, driver: str) -> int:
     """2048 or 4096: one Ethernet frame and the kernel's headroom must fit."""
     if interface.mtu_bytes < LEAST_MTU_BYTES:
         raise UnavailableError(

@@ -17,6 +17,7 @@ CAPABILITIES = {
     "CAP_NET_RAW": 13,
     "CAP_IPC_LOCK": 14,
     "CAP_SYS_ADMIN": 21,
+    "CAP_SYS_RESOURCE": 24,
     "CAP_BPF": 39,
 }
 _WHAT_FOR = {

@@ -93,6 +93,19 @@ class Server:
     def counters(self) -> dict[str, int]:
         return self._engine.counters()
 
+    def offer_image(self, image: memoryview) -> bool:
+        """Serves `image` from the next turn of the worker on. False while there is no place for it."""
+        return self._engine.offer_image(image)
+
+    @property
+    def image_taken(self) -> bool:
+        """The image that was offered last is the one served."""
+        return self._engine.image_taken
+
+    def images_held(self) -> int:
+        """Lets go of images that no response is made from any more; how many are left."""
+        return self._engine.images_held()
+
     def drain(self) -> None:
         """New connections are refused, idle ones closed; responses under way are finished."""
         self._engine.drain()

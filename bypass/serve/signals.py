@@ -1,9 +1,12 @@
-"""SIGTERM, SIGINT and SIGHUP as a request that is looked at, so that no step is torn apart in its middle."""
+"""Signals as requests that are looked at, so that no step is torn apart in its middle."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -15,9 +18,14 @@ class StopRequest:
 
     The first one only asks: check() and wait() show it. A second one while nobody has come to look
     raises KeyboardInterrupt where it arrives; once attend() was called, it is `urgent` instead.
+
+    others: what else signals ask for. SIGHUP among them still is a stop when it tells of the end of the
+    terminal that we were started on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, others: Mapping[signal.Signals, Callable[[], object]] | None = None) -> None:
+        self._others = others or {}
+        self._on_terminal = _has_terminal()
         self._count = 0
         self._first = 0
         self._attended = False
@@ -25,7 +33,7 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in _SIGNALS:
+        for number in dict.fromkeys((*_SIGNALS, *self._others)):
             self._previous[number] = signal.signal(number, self._arrive)
         return self
 
@@ -65,8 +73,20 @@ class StopRequest:
 
     def _arrive(self, number: int, frame: FrameType | None) -> None:
         del frame
+        other = self._others.get(signal.Signals(number))
+        if other is not None and not (number == signal.SIGHUP and self._on_terminal and not _has_terminal()):
+            other()
+            return
         self._first = self._first or number
         self._count += 1
         self._arrived.set()
         if self._count > 1 and not self._attended:
             raise KeyboardInterrupt
+
+
+def _has_terminal() -> bool:
+    """Whether stderr is a terminal that is still there."""
+    try:
+        return os.isatty(sys.__stderr__.fileno()) if sys.__stderr__ else False
+    except (OSError, ValueError):
+        return False

@@ -1,4 +1,4 @@
-"""Compiles a document root into an image: one pass over the files, straight into the mapped output.
+"""Compiles a site into an image: one pass over the files, straight into the mapped output.
 
 Nothing of the site is held in memory but its names and heads. Digests and sums are taken of the
 octets that lie in the image, not of what was read. The header is written last, so that an image
@@ -11,29 +11,23 @@ import hashlib
 import mmap
 import os
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from bypass._engine import body_sums, folded_sum, image_hash
+from bypass._engine import body_sums, folded_sum, image_checksum
 from bypass.errors import SiteError
 from bypass.site.heads import etag
-from bypass.site.index import PathIndex, build_index, slots_for
-from bypass.site.layout import (
-    ETAG_BYTES,
-    HEADER,
-    RESPONSE,
-    ErrorSlot,
-    Header,
-    ResponseRecord,
-    Sections,
-    aligned,
-    sums_of,
-)
+from bypass.site.hosts import Tables, make_tables
+from bypass.site.index import PathIndex, build_index
+from bypass.site.layout import ETAG_BYTES, RESPONSE, ResponseRecord, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
-from bypass.site.plan import Body, Plan, make_plan, reread_bytes
-from bypass.site.scan import Asset, Scan, Skipped, scan
+from bypass.site.plain import describe
+from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
+from bypass.site.resource import Site
+from bypass.site.scan import Asset, Skipped, scan
+from bypass.site.sections import HEADER, Header, Sections
 from bypass.site.source import Tick, changed, read_into
 from bypass.site.text import format_bytes, printable
 
@@ -60,12 +54,15 @@ class SiteSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Offsets from the start of the image, by number: heads, bodies; sums_first in sums."""
+    """Offsets from the start of the image, by number: heads, bodies; sums_first in sums. indexes: of the
+    hosts, then that of their names if they have any."""
 
     sections: Sections
     heads: list[int]
     bodies: list[int]
     sums_first: list[int]
+    indexes: list[PathIndex]
+    sums_offset: int
 
 
 def compile_site(
@@ -76,30 +73,52 @@ def compile_site(
     progress: Progress | None = None,
     exclude: Collection[tuple[int, int]] = (),
 ) -> SiteSummary:
-    """Compiles the folder `root` into `output`, a regular file or memfd open for reading and writing.
+    """Compiles the folder `root` into `output`, each file under its own path.
 
-    The output is overwritten from its start. max_bytes: largest image allowed (default: half of the
-    memory available). exclude: (device, inode) of files to leave out. Raises SiteError.
+    exclude: (device, inode) of files to leave out. For the rest see compile_description().
     """
     started = time.monotonic()
     found = scan(root, exclude=exclude)
+    summary = compile_description(
+        describe(found), output, name=str(root), max_bytes=max_bytes, progress=progress
+    )
+    return replace(summary, skipped=found.skipped, seconds=time.monotonic() - started)
+
+
+def compile_description(
+    site: Site,
+    output: BinaryIO | int,
+    *,
+    name: str,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> SiteSummary:
+    """Compiles `site` into `output`, a regular file or memfd open for reading and writing.
+
+    The output is overwritten from its start. name: what errors call the site. max_bytes: largest image
+    allowed (default: half of the memory available). Raises SiteError.
+    """
+    started = time.monotonic()
     limit_bytes = default_limit_bytes() if max_bytes is None else max_bytes
-    _check_size(found, _estimate_bytes(found), limit_bytes)
-    tick = _ticker(progress, reread_bytes(found) + sum(asset.size for asset in found.assets))
-    plan = make_plan(found, tick)
+    files = list(assets(site).values())
+    _check_size(name, files, sum(map(_estimate_bytes, files)), limit_bytes)
+    tick = _ticker(progress, reread_bytes(site) + sum(asset.size for asset in files))
+    planner = Planner(site, tick)
+    tables = make_tables(site, planner)
+    plan = planner.plan
     tick(plan.deduplicated_bytes)
-    places = _place(plan)
-    _check_size(found, places.sections.image_bytes, limit_bytes)
+    places = _place(plan, tables)
+    _check_size(name, files, places.sections.image_bytes, limit_bytes)
     fd = output if isinstance(output, int) else output.fileno()
     _allocate(fd, places.sections.image_bytes)
-    _write(fd, plan, places, tick)
+    _write(fd, plan, tables, places, site.files, tick)
     return SiteSummary(
-        files=plan.files,
+        files=site.files,
         responses=len(plan.responses),
         body_bytes=plan.body_bytes,
         image_bytes=places.sections.image_bytes,
         deduplicated_bytes=plan.deduplicated_bytes,
-        skipped=found.skipped,
+        skipped=Skipped(),
         seconds=time.monotonic() - started,
     )
 
@@ -116,27 +135,24 @@ def _ticker(progress: Progress | None, total_bytes: int) -> Tick:
     return tick
 
 
-def _estimate_bytes(found: Scan) -> int:
-    """The image's size by the sizes of the files alone; equal files count each time."""
-    return sum(
-        aligned(asset.size) + 2 * sums_of(asset.size) + 2 * len(asset.url) + _OVERHEAD_PER_FILE
-        for asset in found.assets
-    )
+def _estimate_bytes(asset: Asset) -> int:
+    """What a file adds to the image, by its size alone; equal files count each time."""
+    return aligned(asset.size) + 2 * sums_of(asset.size) + 2 * len(asset.url) + _OVERHEAD_PER_FILE
 
 
-def _check_size(found: Scan, needed: int, max_bytes: int) -> None:
+def _check_size(name: str, files: list[Asset], needed: int, max_bytes: int) -> None:
     if needed <= max_bytes:
         return
-    biggest = sorted(found.assets, key=lambda asset: (-asset.size, asset.url))[:_BIGGEST_SHOWN]
+    biggest = sorted(files, key=lambda asset: (-asset.size, asset.url))[:_BIGGEST_SHOWN]
     named = ", ".join(f"{printable(asset.url)} ({format_bytes(asset.size)})" for asset in biggest)
     raise SiteError(
-        f"{found.root}: the site needs {format_bytes(needed)}, allowed are {format_bytes(max_bytes)}",
-        why=f"{len(found.assets)} files, the biggest: {named}",
+        f"{name}: the site needs {format_bytes(needed)}, allowed are {format_bytes(max_bytes)}",
+        why=f"{len(files)} files, the biggest: {named}",
         remedy="Allow more with --max-memory, or take big files out of the site.",
     )
 
 
-def _place(plan: Plan) -> _Places:
+def _place(plan: Plan, tables: Tables) -> _Places:
     """Decides where each head, body and sum lies."""
     heads, bodies, sums_first = [], [], []
     heads_end = bodies_end = sums_end = 0
@@ -150,17 +166,28 @@ def _place(plan: Plan) -> _Places:
         bodies_end = start + body.size
         sums_first.append(sums_end)
         sums_end += sums_of(body.size)
+    indexes: list[PathIndex] = []
+    for keys in [*tables.keys, *([tables.names] if tables.names else [])]:
+        indexes.append(build_index(keys, sum(len(index.paths) for index in indexes)))
     sections = Sections(
-        slots_count=slots_for(len(plan.paths)),
-        paths_bytes=sum(len(path) for path, _ in plan.paths),
+        slots_count=sum(index.slots_count for index in indexes),
+        paths_bytes=sum(len(index.paths) for index in indexes),
+        hosts_count=len(tables.hosts),
+        resources_count=len(plan.resources),
+        rules_count=len(tables.rules),
+        areas_count=len(tables.areas),
+        policies_count=len(tables.policies),
+        lines_count=len(tables.lines),
+        texts_bytes=len(plan.texts),
         responses_count=len(plan.responses),
         heads_bytes=heads_end,
         sums_count=sums_end,
         bodies_bytes=bodies_end,
     )
-    heads = [sections.heads_offset + start for start in heads]
-    bodies = [sections.bodies_offset + start for start in bodies]
-    return _Places(sections, heads, bodies, sums_first)
+    heads_first, bodies_first = sections.heads_offset, sections.bodies_offset
+    heads = [heads_first + start for start in heads]
+    bodies = [bodies_first + start for start in bodies]
+    return _Places(sections, heads, bodies, sums_first, indexes, sections.sums_offset)
 
 
 def _allocate(fd: int, image_bytes: int) -> None:
@@ -176,23 +203,32 @@ def _allocate(fd: int, image_bytes: int) -> None:
         ) from None
 
 
-def _write(fd: int, plan: Plan, places: _Places, tick: Tick) -> None:
-    with mmap.mmap(fd, places.sections.image_bytes) as mapped, memoryview(mapped) as image:
+def _write(fd: int, plan: Plan, tables: Tables, places: _Places, files: int, tick: Tick) -> None:
+    lie = places.sections
+    named = bool(tables.names)
+    slots_of_names = places.indexes[-1].slots_count if named else 0
+    header = Header(
+        lie,
+        checksum=0,
+        max_probe=max(index.max_probe for index in places.indexes),
+        files=files,
+        names_first=lie.slots_count - slots_of_names if named else 0,
+        names_count=slots_of_names,
+        default_host=tables.default_host,
+        errors=tables.errors,
+    )
+    with mmap.mmap(fd, lie.image_bytes) as mapped, memoryview(mapped) as image:
         digests = [_write_body(image, places, number, body, tick) for number, body in enumerate(plan.bodies)]
         _write_responses(image, plan, places, digests)
-        index = build_index(plan.paths)
-        _write_index(image, places.sections, index)
-        with image[HEADER.size :] as content:
-            checksum = image_hash(content)
-        errors = tuple(range(len(ErrorSlot)))
-        header = Header(places.sections, checksum, index.max_probe, plan.files, errors)
-        image[: HEADER.size] = header.pack()
+        _write_tables(image, plan, tables, places)
+        checksum = image_checksum(header.pack(), image[HEADER.size :])
+        image[: HEADER.size] = replace(header, checksum=checksum).pack()
 
 
 def _write_body(image: memoryview, places: _Places, number: int, body: Body, tick: Tick) -> bytes:
     """Stores one body and its sums; returns its SHA-256."""
     start = places.bodies[number]
-    sums_start = places.sections.sums_offset + 2 * places.sums_first[number]
+    sums_start = places.sums_offset + 2 * places.sums_first[number]
     with image[start : start + body.size] as stored:
         if isinstance(body.source, Asset):
             read_into(body.source, stored, tick)
@@ -207,6 +243,7 @@ def _write_body(image: memoryview, places: _Places, number: int, body: Body, tic
 
 
 def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
+    records = places.sections.responses_offset
     for number, response in enumerate(plan.responses):
         head = bytearray(response.head.octets)
         etag_offset = response.head.value_offset("ETag")
@@ -231,10 +268,23 @@ def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: li
             modified_offset=response.head.value_offset("Last-Modified"),
             meta_end=response.head.meta_end,
             length_offset=response.head.length_offset,
+            coding=response.coding,
+            resource=response.resource,
         )
-        record.pack_into(image, places.sections.responses_offset + number * RESPONSE.size)
+        record.pack_into(image, records + number * RESPONSE.size)
 
 
-def _write_index(image: memoryview, sections: Sections, index: PathIndex) -> None:
-    image[sections.slots_offset : sections.slots_offset + len(index.slots)] = index.slots
-    image[sections.paths_offset : sections.paths_offset + len(index.paths)] = index.paths
+def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: _Places) -> None:
+    parts: dict[str, Iterable[bytes]] = {
+        "slots_count": (index.slots for index in places.indexes),
+        "paths_bytes": (index.paths for index in places.indexes),
+        "hosts_count": (host.pack() for host in tables.hosts),
+        "resources_count": (resource.pack() for resource in plan.resources),
+        "rules_count": tables.rules,
+        "areas_count": tables.areas,
+        "policies_count": tables.policies,
+        "lines_count": tables.lines,
+        "texts_bytes": [bytes(plan.texts)],
+    }
+    for name, records in parts.items():
+        image[places.sections.span(name)] = b"".join(records)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from bypass.site.heads import REASONS, Head, encode_path, make_head
+from bypass.site.heads import REASONS, Head, make_head
 from bypass.site.layout import ErrorSlot
+from bypass.site.resource import Representation, Resource
 
 HTML_TYPE = "text/html; charset=utf-8"
 
@@ -26,12 +27,15 @@ h1{{margin:0;font-size:1.6rem}}h1 b{{color:#0a9396}}p{{margin:.5rem 0 0}}</style
 _TEXTS = {
     400: "The request could not be understood.",
     404: "There is nothing at this address.",
+    401: "A name and a password are needed here.",
     405: "Only GET, HEAD and OPTIONS are answered here.",
+    406: "What is here is not to be had in any form that was asked for.",
     408: "The request did not arrive in time.",
     412: "What is here is not what the request was made for.",
     413: "The request carries more content than is accepted here.",
     414: "The address is longer than is accepted here.",
     417: "The expectation in the request cannot be met.",
+    421: "This server has nothing under the name that was asked for.",
     431: "The request's header fields are larger than is accepted here.",
     500: "The server failed to answer. The fault is not yours.",
     501: "The server does not know this method or transfer coding.",
@@ -39,7 +43,7 @@ _TEXTS = {
     505: "This server speaks HTTP/1.1.",
 }
 
-_ALLOW = ("Allow", "GET, HEAD, OPTIONS")
+ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 
 # After these the rest of the stream cannot be trusted, or the server wants the connection back.
 CLOSING = frozenset({400, 408, 413, 414, 431, 500, 501, 503, 505})
@@ -59,20 +63,34 @@ def error_page(slot: ErrorSlot) -> Page:
     """The response for one error slot."""
     status = slot.status
     if status == 204:
-        return Page(status, make_head(status, None, 0, [_ALLOW]), b"", closes=False)
+        return Page(status, make_head(status, None, 0, [ALLOW]), b"", closes=False)
     body = _render(f"<b>{status}</b> {REASONS[status]}", f"{status} {REASONS[status]}", _TEXTS[status])
     fields = [("Cache-Control", "no-store")]
     if status == 405:
-        fields.append(_ALLOW)  # RFC 9110 15.5.6
+        fields.append(ALLOW)  # RFC 9110 15.5.6
+    if status == 406:
+        fields.append(("Vary", "Accept-Encoding"))
     return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, status in CLOSING)
 
 
-def redirect_page(target: bytes) -> Page:
-    """301 to the absolute path `target` (raw octets): what a folder without its slash answers."""
-    location = encode_path(target)
+def area_page() -> Resource:
+    """What an area answers without credentials, but for its challenge."""
+    body = _render(f"<b>401</b> {REASONS[401]}", f"401 {REASONS[401]}", _TEXTS[401])
+    return Resource((Representation(body),), HTML_TYPE, 401, fields=(("Cache-Control", "no-store"),))
+
+
+def redirect(location: str, status: int = 301, *, keeps_query: bool = True) -> Resource:
+    """Leads to `location`, a percent-encoded URI reference."""
     link = html.escape(location)
-    body = _render("Moved", "301 Moved Permanently", f'This page is at <a href="{link}">{link}</a>.')
-    return Page(301, make_head(301, HTML_TYPE, len(body), [("Location", location)]), body, closes=False)
+    title = f"{status} {REASONS[status]}"
+    body = _render("Moved", title, f'This page is at <a href="{link}">{link}</a>.')
+    return Resource((Representation(body),), HTML_TYPE, status, location=location, keeps_query=keeps_query)
+
+
+def bare_redirect(status: int, fields: tuple[tuple[str, str], ...] = ()) -> Page:
+    """A redirect whose Location is appended when it is sent."""
+    body = _render("Moved", f"{status} {REASONS[status]}", "This page is elsewhere.")
+    return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, closes=False)
 
 
 def _render(heading: str, title: str, text: str) -> bytes:

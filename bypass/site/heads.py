@@ -10,26 +10,40 @@ The order of fields serves the engine, which makes 304 and 206 from the head of 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from urllib.parse import quote_from_bytes
 
+from bypass.errors import SiteError
 from bypass.site.layout import DATE_BYTES, ETAG_BYTES
+from bypass.site.resource import RESERVED_FIELDS
 
 REASONS = {
     200: "OK",
     204: "No Content",
     301: "Moved Permanently",
+    302: "Found",
+    303: "See Other",
+    307: "Temporary Redirect",
+    308: "Permanent Redirect",
     400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
     408: "Request Timeout",
+    410: "Gone",
     412: "Precondition Failed",
     413: "Content Too Large",
     414: "URI Too Long",
     417: "Expectation Failed",
+    421: "Misdirected Request",
+    429: "Too Many Requests",
     431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons",
     500: "Internal Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",
@@ -39,6 +53,10 @@ REASONS = {
 MOST_HEAD_BYTES = 32768
 """Longest head: offsets within it have 16 bits, and the engine has so much room to change one."""
 ETAG_PLACEHOLDER = '"' + "-" * (ETAG_BYTES - 2) + '"'
+_REPEATED = frozenset({"cache-control", "content-location", "expires", "vary"})
+_NEGOTIATED = "Accept-Encoding"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 _PATH_SAFE = "/:@!$&'()*+,;=~"  # pchar and "/", RFC 3986 3.3
 
 
@@ -78,11 +96,41 @@ def make_head(
         return Head(repeated + _lines(fields), len(before), len(repeated), 0)
     described = repeated + _lines([("Content-Type", content_type), *fields])
     octets = described + f"Content-Length: {content_length}\r\n".encode("ascii")
+    if len(octets) > MOST_HEAD_BYTES:
+        raise SiteError(
+            f"a response has header fields of {len(octets)} octets, allowed are {MOST_HEAD_BYTES}"
+        )
     return Head(octets, len(before), len(repeated), len(described))
 
 
 def _lines(fields: Iterable[tuple[str, str]]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii")
+
+
+def divide_fields(
+    fields: Iterable[tuple[str, str]], negotiated: bool
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Fields that a 304 repeats too (RFC 9110 15.4.5), and the others. negotiated: Vary says so.
+
+    SiteError for a field that is malformed, or not for a site to set.
+    """
+    repeated: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for name, value in fields:
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise SiteError(
+                f"{name!r}: {value!r} cannot be a header field", remedy="Use ASCII, and no line ends"
+            )
+        if name.lower() in RESERVED_FIELDS:
+            raise SiteError(f"{name}: this header field is written by the server itself")
+        (repeated if name.lower() in _REPEATED else others).append((name, value))
+    if negotiated:
+        vary = [value for name, value in repeated if name.lower() == "vary"]
+        known = {each.strip().lower() for value in vary for each in value.split(",")}
+        if not known & {"*", _NEGOTIATED.lower()}:
+            repeated = [field for field in repeated if field[0].lower() != "vary"]
+            repeated.append(("Vary", ", ".join([*vary, _NEGOTIATED])))
+    return repeated, others
 
 
 def http_date(second: int) -> str:

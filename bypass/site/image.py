@@ -13,7 +13,24 @@ from types import TracebackType
 
 from bypass.errors import SiteError
 from bypass.site.index import find
-from bypass.site.layout import EMPTY_SLOT, MAGIC, RESPONSE, SLOT, ErrorSlot, Header, ResponseRecord, sums_of
+from bypass.site.layout import (
+    EMPTY_SLOT,
+    HOST,
+    KEY_HOST,
+    KEY_WILD_HOST,
+    MAGIC,
+    NONE,
+    RESOURCE,
+    RESPONSE,
+    SLOT,
+    ErrorSlot,
+    HostRecord,
+    ResourceRecord,
+    ResponseRecord,
+    host_from,
+    sums_of,
+)
+from bypass.site.sections import Header
 from bypass.site.validate import check_image
 
 
@@ -38,8 +55,9 @@ class SiteImage:
         self.buffer = buffer
         self.header = header
         lie = header.sections
-        self._slots = buffer[lie.slots_offset : lie.slots_offset + lie.slots_count * SLOT.size]
-        self._paths = buffer[lie.paths_offset : lie.paths_offset + lie.paths_bytes]
+        self._slots = buffer[lie.span("slots_count")]
+        self._paths = buffer[lie.span("paths_bytes")]
+        self.hosts = [host_from(fields) for fields in HOST.iter_unpack(buffer[lie.span("hosts_count")])]
 
     @property
     def files(self) -> int:
@@ -50,23 +68,49 @@ class SiteImage:
         return self.header.sections.image_bytes
 
     def __len__(self) -> int:
-        """How many paths answer."""
-        responses = self._slots.cast("I")[1::4].tolist()
-        return len(responses) - responses.count(EMPTY_SLOT)
+        """How many paths answer, of all hosts together."""
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[tuple[bytes, StoredResponse]]:
-        """Every path (raw octets) with its response, in no useful order."""
-        for _, response, offset, size in SLOT.iter_unpack(self._slots):
-            if response != EMPTY_SLOT:
-                yield bytes(self._paths[offset : offset + size]), self.response(response)
+        """Every path (raw octets) of every host with its response, in no useful order. Of several
+        representations it is the first."""
+        for host in self.hosts:
+            for _, response, offset, size in SLOT.iter_unpack(self._index(host)):
+                if response != EMPTY_SLOT and self._paths[offset] == ord("/"):
+                    yield bytes(self._paths[offset : offset + size]), self.response(response)
 
-    def lookup(self, path: bytes) -> StoredResponse | None:
-        """The response for an absolute, percent-decoded path, found the way the data plane finds it."""
-        number = find(self._slots, self._paths, self.header.max_probe, path)
+    def lookup(self, path: bytes, host: HostRecord | None = None) -> StoredResponse | None:
+        """The response for an absolute, percent-decoded path, found the way the data plane finds it; its
+        first representation. host: default: the default host, or the first."""
+        default = 0 if self.header.default_host == NONE else self.header.default_host
+        number = find(self._index(host or self.hosts[default]), self._paths, self.header.max_probe, path)
         return None if number is None else self.response(number)
+
+    def host(self, name: str) -> HostRecord | None:
+        """Who answers for a name: itself, with its first label as a star, or the default host."""
+        first = self.header.names_first * SLOT.size
+        names = self._slots[first : first + self.header.names_count * SLOT.size]
+        text = name.lower().encode("ascii")
+        for key in (KEY_HOST + text, KEY_WILD_HOST + b"." + text.partition(b".")[2]):
+            number = find(names, self._paths, self.header.max_probe, key) if len(names) else None
+            if number is not None:
+                return self.hosts[number]
+        return None if self.header.default_host == NONE else self.hosts[self.header.default_host]
+
+    def representations(self, stored: StoredResponse) -> list[StoredResponse]:
+        """All that the resource has which `stored` is one of."""
+        if stored.record.resource == NONE:
+            return [stored]
+        first = self.header.sections.offset("resources_count") + stored.record.resource * RESOURCE.size
+        about = ResourceRecord(*RESOURCE.unpack_from(self.buffer, first))
+        return [self.response(number) for number in range(about.first, about.first + about.count)]
 
     def error(self, slot: ErrorSlot) -> StoredResponse:
         return self.response(self.header.errors[slot])
+
+    def _index(self, host: HostRecord) -> memoryview:
+        first = host.slots_first * SLOT.size
+        return self._slots[first : first + host.slots_count * SLOT.size]
 
     def response(self, number: int) -> StoredResponse:
         """Response `number`. Raises IndexError."""

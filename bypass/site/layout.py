@@ -7,25 +7,39 @@ HTTP. tests/unit/test_layout.py holds it against the header, field by field.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 MAGIC = b"BYPASSIM"
-VERSION = 2
+VERSION = 3
 ALIGN = 64
 SUM_STEP = 64
 DATE_BYTES = 29
 ETAG_BYTES = 24
 EMPTY_SLOT = 0xFFFFFFFF
 ERROR_SLOTS = 24
+NONE = 0xFFFFFFFF
+SALT_BYTES = 16
+DIGEST_BYTES = 32
+CAPTURES_MOST = 16
+LINES_MOST = 4096
+LINE_BYTES_MOST = 1024
 RESPONSE_CLOSE = 1
+RESPONSE_CARE = 2
+CODINGS = ("", "gzip", "br", "zstd")
+"""enum image_coding, by number."""
+
+KEY_AREA = b"A."
+KEY_POLICY = b"C."
+KEY_PAGE = b"E"
+KEY_HOST = b"H"
+KEY_WILD_HOST = b"W"
 
 SLOT = struct.Struct("<IIII")
 """tag, response, path_offset, path_bytes."""
 SLOT_FIELDS = ("tag", "response", "path_offset", "path_bytes")
 
-RESPONSE = struct.Struct("<QQQQIHHHHIHHHHH6x")
+RESPONSE = struct.Struct("<QQQQIHHHHIHHHHHHI")
 """As RESPONSE_FIELDS names them."""
 RESPONSE_FIELDS = (
     "head_offset",
@@ -43,31 +57,75 @@ RESPONSE_FIELDS = (
     "modified_offset",
     "meta_end",
     "length_offset",
+    "coding",
+    "resource",
 )
 
-HEADER = struct.Struct(f"<8sII14QII24x{ERROR_SLOTS}I")
-HEADER_FIELDS = (
-    "magic",
-    "version",
-    "header_bytes",
-    "image_bytes",
-    "checksum",
-    "slots_offset",
+RESOURCE = struct.Struct("<6I8x")
+RESOURCE_FIELDS = ("first", "count", "area", "bare", "location_offset", "location_bytes")
+
+RULE = struct.Struct("<7IHH")
+RULE_FIELDS = (
+    "pattern_offset",
+    "pattern_bytes",
+    "target_offset",
+    "target_bytes",
+    "query_offset",
+    "query_bytes",
+    "answer",
+    "status",
+    "flags",
+)
+
+AREA = struct.Struct("<3I4x16s")
+AREA_FIELDS = ("response", "digests_offset", "digests_count", "salt")
+
+POLICY = struct.Struct("<4I")
+POLICY_FIELDS = ("preflight", "lines_first", "origins", "any")
+
+LINE = struct.Struct("<II")
+LINE_FIELDS = ("offset", "bytes")
+
+HOST = struct.Struct(f"<7I4x{ERROR_SLOTS}I")
+HOST_FIELDS = (
+    "slots_first",
     "slots_count",
-    "paths_offset",
-    "paths_bytes",
-    "responses_offset",
-    "responses_count",
-    "heads_offset",
-    "heads_bytes",
-    "sums_offset",
-    "sums_count",
-    "bodies_offset",
-    "bodies_bytes",
-    "max_probe",
-    "files",
+    "features",
+    "depth",
+    "rules_first",
+    "rules_count",
+    "pages",
     "errors",
 )
+
+
+class RuleFlag(IntFlag):
+    """IMAGE_RULE_*."""
+
+    FORCED = 1
+    KEEPS_QUERY = 2
+    REDIRECT = 4
+
+
+class HostFeature(IntFlag):
+    """IMAGE_HOST_*."""
+
+    RULES = 1
+    FORCED = 2
+    AREAS = 4
+    POLICIES = 8
+
+
+class Op(IntEnum):
+    """enum image_op: what the programs of a rule are made of."""
+
+    TEXT = 1
+    SEGMENT = 2
+    STAR = 3
+    PATH = 4
+    QUERY = 5
+    RAW = 6
+    PARAMETER = 7
 
 
 class ErrorSlot(IntEnum):
@@ -87,6 +145,8 @@ class ErrorSlot(IntEnum):
     ERROR_505 = 11
     ERROR_412 = 12
     ERROR_204 = 13
+    ERROR_406 = 14
+    ERROR_421 = 15
 
     @property
     def status(self) -> int:
@@ -101,103 +161,6 @@ def aligned(octets: int) -> int:
 def sums_of(body_bytes: int) -> int:
     """How many prefix sums a body of that size has."""
     return body_bytes // SUM_STEP + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sections:
-    """Where everything lies. Offsets and sizes in bytes from the start of the file."""
-
-    slots_count: int
-    paths_bytes: int
-    responses_count: int
-    heads_bytes: int
-    sums_count: int
-    bodies_bytes: int
-
-    @property
-    def slots_offset(self) -> int:
-        return aligned(HEADER.size)
-
-    @property
-    def paths_offset(self) -> int:
-        return aligned(self.slots_offset + self.slots_count * SLOT.size)
-
-    @property
-    def responses_offset(self) -> int:
-        return aligned(self.paths_offset + self.paths_bytes)
-
-    @property
-    def heads_offset(self) -> int:
-        return aligned(self.responses_offset + self.responses_count * RESPONSE.size)
-
-    @property
-    def sums_offset(self) -> int:
-        return aligned(self.heads_offset + self.heads_bytes)
-
-    @property
-    def bodies_offset(self) -> int:
-        return aligned(self.sums_offset + self.sums_count * 2)
-
-    @property
-    def image_bytes(self) -> int:
-        return aligned(self.bodies_offset + self.bodies_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """struct image_header, without its reserved words (zero)."""
-
-    sections: Sections
-    checksum: int
-    max_probe: int
-    files: int
-    errors: tuple[int, ...]
-
-    def pack(self) -> bytes:
-        """The 256 octets at the start of the file; `errors` has one response for each ErrorSlot."""
-        lie = self.sections
-        unused = [EMPTY_SLOT] * (ERROR_SLOTS - len(self.errors))
-        return HEADER.pack(
-            MAGIC,
-            VERSION,
-            HEADER.size,
-            lie.image_bytes,
-            self.checksum,
-            lie.slots_offset,
-            lie.slots_count,
-            lie.paths_offset,
-            lie.paths_bytes,
-            lie.responses_offset,
-            lie.responses_count,
-            lie.heads_offset,
-            lie.heads_bytes,
-            lie.sums_offset,
-            lie.sums_count,
-            lie.bodies_offset,
-            lie.bodies_bytes,
-            self.max_probe,
-            self.files,
-            *self.errors,
-            *unused,
-        )
-
-
-def header_from(fields: Sequence[int]) -> Header:
-    """The header out of HEADER.unpack() with the magic taken off.
-
-    Only the free values are taken: packing the result again gives the same octets exactly when
-    every offset, the version, the reserved words and the unused error slots are as they must be.
-    """
-    sections = Sections(
-        slots_count=fields[5],
-        paths_bytes=fields[7],
-        responses_count=fields[9],
-        heads_bytes=fields[11],
-        sums_count=fields[13],
-        bodies_bytes=fields[15],
-    )
-    errors = tuple(fields[18 : 18 + len(ErrorSlot)])
-    return Header(sections, checksum=fields[3], max_probe=fields[16], files=fields[17], errors=errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +182,70 @@ class ResponseRecord:
     modified_offset: int = 0
     meta_end: int = 0
     length_offset: int = 0
+    coding: int = 0
+    resource: int = NONE
 
     def pack_into(self, buffer: memoryview, offset: int) -> None:
         RESPONSE.pack_into(buffer, offset, *(getattr(self, name) for name in RESPONSE_FIELDS))
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRecord:
+    """struct image_resource."""
+
+    first: int
+    count: int
+    area: int = NONE
+    bare: int = NONE
+    location_offset: int = 0
+    location_bytes: int = 0
+
+    def pack(self) -> bytes:
+        return RESOURCE.pack(*(getattr(self, name) for name in RESOURCE_FIELDS))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRecord:
+    """struct image_rule."""
+
+    pattern_offset: int
+    pattern_bytes: int
+    target_offset: int
+    target_bytes: int
+    query_offset: int
+    query_bytes: int
+    answer: int
+    status: int
+    flags: int
+
+    def pack(self) -> bytes:
+        return RULE.pack(*(getattr(self, name) for name in RULE_FIELDS))
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """struct image_host."""
+
+    slots_first: int
+    slots_count: int
+    features: int
+    depth: int
+    rules_first: int
+    rules_count: int
+    pages: int
+    errors: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        return HOST.pack(*(getattr(self, name) for name in HOST_FIELDS[:-1]), *padded(self.errors))
+
+
+def host_from(fields: tuple[int, ...]) -> HostRecord:
+    """Out of HOST.unpack(); the unused error slots are left out."""
+    first, count, features, depth, rules, rules_count, pages, *errors = fields
+    used = tuple(errors[: len(ErrorSlot)])
+    return HostRecord(first, count, features, depth, rules, rules_count, pages, used)
+
+
+def padded(errors: tuple[int, ...]) -> tuple[int, ...]:
+    """With the error slots that are not in use."""
+    return (*errors, *[EMPTY_SLOT] * (ERROR_SLOTS - len(errors)))

@@ -1,24 +1,27 @@
-"""Turns the files of a site into bodies, responses and paths: everything but the octets.
+"""From a Site to what its image is made of: bodies, responses, resources. Everything but the octets.
 
-Equal files share one body, and one response where their content types and times are equal too. Only files of
-equal size can be equal, so only those are read here; the rest are read once, when they are written.
+Equal contents share one body, and one response where everything else about them is equal too. Only
+files of equal size can be equal, so only those are read here; the rest are read once, when they are
+written. bypass/site/hosts.py goes on with what each host consists of.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
-from bypass.site.errorpages import Page, error_page, redirect_page
-from bypass.site.heads import ETAG_PLACEHOLDER, Head, http_date, make_head
-from bypass.site.layout import RESPONSE_CLOSE, ErrorSlot
-from bypass.site.mime import content_type
-from bypass.site.scan import Asset, Scan
+from bypass.errors import SiteError
+from bypass.site.errorpages import Page, bare_redirect
+from bypass.site.heads import ETAG_PLACEHOLDER, REASONS, Head, divide_fields, http_date, make_head
+from bypass.site.layout import CODINGS, NONE, RESPONSE_CARE, RESPONSE_CLOSE, ResourceRecord
+from bypass.site.resource import Host, Representation, Resource, Site
+from bypass.site.scan import Asset
 from bypass.site.source import Tick, digest
+from bypass.site.text import printable
 
-INDEX_NAMES = (b"index.html", b"index.htm")
-"""Names that also answer for their folder, the preferred one first."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,106 +35,188 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """body: its number in the plan. modified: Last-Modified, seconds since 1970, 0 without one."""
+    """body: its number in the plan. modified: Last-Modified, seconds since 1970, 0 without one. resource:
+    number of what has more to say about it."""
 
     status: int
     flags: int
     head: Head
     body: int
     modified: int = 0
+    coding: int = 0
+    resource: int = NONE
 
 
 @dataclass(slots=True)
 class Plan:
-    """What goes into an image. The first responses are those of ErrorSlot, in its order.
-
-    paths: absolute URL path and number of its response, sorted by path.
-    """
+    """What is said about contents, by number. The first responses are those of ErrorSlot."""
 
     bodies: list[Body] = field(default_factory=list)
     responses: list[Response] = field(default_factory=list)
-    paths: list[tuple[bytes, int]] = field(default_factory=list)
-    files: int = 0
+    resources: list[ResourceRecord] = field(default_factory=list)
+    texts: bytearray = field(default_factory=bytearray)
     deduplicated_bytes: int = 0
 
     @property
     def body_bytes(self) -> int:
         return sum(body.size for body in self.bodies)
 
+    def add_text(self, octets: bytes) -> int:
+        """Where it lies within the texts section."""
+        self.texts += octets
+        return len(self.texts) - len(octets)
 
-def reread_bytes(scan: Scan) -> int:
-    """How many octets make_plan() reads to find equal files."""
-    sizes = Counter(asset.size for asset in scan.assets)
+
+def representations(site: Site) -> Iterable[Representation]:
+    """All of a site, those that several paths share each time."""
+    for host in site.hosts:
+        for resource in (*host.resources.values(), *host.errors.values()):
+            yield from resource.representations
+
+
+def assets(site: Site) -> dict[tuple[int, int], Asset]:
+    """Every file of the site once, by device and inode."""
+    found = (each.source for each in representations(site) if isinstance(each.source, Asset))
+    return {(asset.device, asset.inode): asset for asset in found}
+
+
+def reread_bytes(site: Site) -> int:
+    """How many octets are read to find equal files."""
+    sizes = Counter(asset.size for asset in assets(site).values())
     return sum(size * count for size, count in sizes.items() if count > 1)
 
 
-def make_plan(scan: Scan, tick: Tick) -> Plan:
-    """Plans the image of `scan`. Raises SiteError when a file cannot be read."""
-    plan = Plan(files=len(scan.assets))
-    for slot in ErrorSlot:
-        _add_page(plan, error_page(slot))
-    paths: dict[bytes, int] = {}
-    by_type: dict[tuple[int, str, int], int] = {}
-    for asset, body in zip(scan.assets, _share_bodies(plan, scan.assets, tick), strict=True):
-        media_type = content_type(asset.url)
-        key = body, media_type, _modified(asset)
-        number = by_type.get(key)
+class Planner:
+    """Adds to a plan, each thing once."""
+
+    def __init__(self, site: Site, tick: Tick) -> None:
+        self.plan = Plan()
+        self._tick = tick
+        self._sizes = Counter(asset.size for asset in assets(site).values())
+        self._by_file: dict[tuple[int, int], int] = {}
+        self._by_digest: dict[bytes, int] = {}
+        self._by_meaning: dict[tuple[object, ...], int] = {}
+        self._bare: dict[tuple[object, ...], int] = {}
+
+    def page(self, page: Page) -> int:
+        """A response of our own; its number."""
+        body = self._body(Representation(page.body))
+        flags = RESPONSE_CLOSE if page.closes else 0
+        return self._respond(Response(page.status, flags, page.head, body))
+
+    def resource(self, resource: Resource, where: bytes, *, area: int = NONE, closes: bool = False) -> int:
+        """The number of a resource's first response. where: its path, for errors."""
+        check_resource(resource, where)
+        bodies = tuple(self._body(each) for each in resource.representations)
+        codings = tuple(each.coding for each in resource.representations)
+        alike = replace(resource, representations=())
+        key = (bodies, codings, alike, area, closes)
+        number = self._by_meaning.get(key)
         if number is None:
-            number = by_type[key] = _add_file(plan, *key)
-        paths[asset.url] = number
-    _add_folders(plan, paths)
-    plan.paths = sorted(paths.items())
-    return plan
+            number = self._by_meaning[key] = self._add(resource, bodies, area, RESPONSE_CLOSE * closes)
+        return number
 
+    def bare(self, status: int, fields: tuple[tuple[str, str], ...] = ()) -> int:
+        """The response of a redirect whose Location is made when it is asked for."""
+        key = (status, fields)
+        if key not in self._bare:
+            self._bare[key] = self.page(bare_redirect(status, fields))
+        return self._bare[key]
 
-def _add_page(plan: Plan, page: Page) -> int:
-    plan.bodies.append(Body(page.body, len(page.body)))
-    flags = RESPONSE_CLOSE if page.closes else 0
-    plan.responses.append(Response(page.status, flags, page.head, len(plan.bodies) - 1))
-    return len(plan.responses) - 1
+    def _add(self, resource: Resource, bodies: tuple[int, ...], area: int, flags: int) -> int:
+        codings = [each.coding for each in resource.representations]
+        queries = resource.location != "" and resource.keeps_query
+        bare = self.bare(resource.status, resource.fields) if queries else NONE
+        first, own = len(self.plan.responses), NONE
+        if codings != [""] or area != NONE or queries:
+            location = resource.location.encode("ascii") if queries else b""
+            own = len(self.plan.resources)
+            self.plan.resources.append(
+                ResourceRecord(first, len(bodies), area, bare, self.plan.add_text(location), len(location))
+            )
+            flags |= RESPONSE_CARE
+        modified = resource.modified if resource.status == 200 else 0
+        for coding, body in zip(codings, bodies, strict=True):
+            head = _head(resource, coding, self.plan.bodies[body].size, negotiated=codings != [""])
+            self._respond(Response(resource.status, flags, head, body, modified, CODINGS.index(coding), own))
+        return first
 
+    def _respond(self, response: Response) -> int:
+        self.plan.responses.append(response)
+        return len(self.plan.responses) - 1
 
-def _modified(asset: Asset) -> int:
-    """The file's time in seconds, 0 for one that cannot be said or lies ahead (RFC 9110 8.8.2.1)."""
-    second = asset.mtime_ns // 10**9
-    return second if 0 < second <= min(time.time(), 2**32 - 1) else 0
-
-
-def _add_file(plan: Plan, body: int, media_type: str, modified: int) -> int:
-    meta = [("ETag", ETAG_PLACEHOLDER)]
-    if modified:
-        meta.append(("Last-Modified", http_date(modified)))
-    head = make_head(200, media_type, plan.bodies[body].size, [("Accept-Ranges", "bytes")], meta)
-    plan.responses.append(Response(200, 0, head, body, modified))
-    return len(plan.responses) - 1
-
-
-def _add_folders(plan: Plan, paths: dict[bytes, int]) -> None:
-    """Gives each folder with an index its two paths: "/docs/" answers it, "/docs" leads there."""
-    for name in reversed(INDEX_NAMES):  # the preferred name comes last and overwrites
-        suffix = b"/" + name
-        for url in [url for url in paths if url.endswith(suffix)]:
-            paths[url.removesuffix(name)] = paths[url]
-    for url in sorted(url for url in paths if url.endswith(b"/") and url != b"/"):
-        paths[url[:-1]] = _add_page(plan, redirect_page(url))
-
-
-def _share_bodies(plan: Plan, assets: list[Asset], tick: Tick) -> list[int]:
-    """Adds the bodies of all assets to the plan; the number of each asset's body."""
-    sizes: defaultdict[int, int] = defaultdict(int)
-    for asset in assets:
-        sizes[asset.size] += 1
-    known: dict[bytes, int] = {}
-    numbers = []
-    for asset in assets:
-        found = digest(asset, tick) if sizes[asset.size] > 1 else None
-        number = known.get(found) if found is not None else None
+    def _body(self, representation: Representation) -> int:
+        """The number of its body."""
+        source = representation.source
+        if isinstance(source, bytes):
+            known = representation.digest or hashlib.sha256(source).digest()
+            return self._share(Body(source, len(source), known))
+        identity = source.device, source.inode
+        number = self._by_file.get(identity)
         if number is None:
-            plan.bodies.append(Body(asset, asset.size, found))
-            number = len(plan.bodies) - 1
-            if found is not None:
-                known[found] = number
-        else:
-            plan.deduplicated_bytes += asset.size
-        numbers.append(number)
-    return numbers
+            known_digest = representation.digest
+            if known_digest is None and self._sizes[source.size] > 1:
+                known_digest = digest(source, self._tick)
+            number = self._by_file[identity] = self._share(Body(source, source.size, known_digest))
+        return number
+
+    def _share(self, body: Body) -> int:
+        number = None if body.digest is None else self._by_digest.get(body.digest)
+        if number is None:
+            self.plan.bodies.append(body)
+            number = len(self.plan.bodies) - 1
+            if body.digest is not None:
+                self._by_digest[body.digest] = number
+        elif isinstance(body.source, Asset):
+            self.plan.deduplicated_bytes += body.size
+        return number
+
+
+def _head(resource: Resource, coding: str, size: int, *, negotiated: bool) -> Head:
+    repeated, others = divide_fields(resource.fields, negotiated)
+    meta: list[tuple[str, str]] = []
+    if resource.status == 200:
+        meta.append(("ETag", ETAG_PLACEHOLDER))
+        if resource.modified:
+            meta.append(("Last-Modified", http_date(resource.modified)))
+    describing = [("Content-Encoding", coding)] if coding else []
+    if resource.status == 200:
+        describing.append(("Accept-Ranges", "bytes"))
+    if resource.location:
+        describing.append(("Location", resource.location))
+    return make_head(resource.status, resource.content_type, size, describing + others, meta + repeated)
+
+
+def check_resource(resource: Resource, where: bytes) -> None:
+    """SiteError for what a front must not hand over."""
+    codings = [each.coding for each in resource.representations]
+    if not codings or len(set(codings)) < len(codings) or any(each not in CODINGS for each in codings):
+        raise _refused(where, f"its representations have the codings {codings}")
+    if "" in codings and codings[0]:
+        raise _refused(where, "the identity representation is not the first")
+    if resource.status not in REASONS or resource.status < 200 or resource.status in (204, 206, 304):
+        raise _refused(where, f"status {resource.status} is no answer for a path")
+    if (resource.status in REDIRECTS) != bool(resource.location):
+        raise _refused(where, "a redirect has a location, and nothing else has")
+    if resource.location and codings != [""]:
+        raise _refused(where, "a redirect has one representation, identity")
+    if not resource.location.isascii() or any(ord(char) < 33 for char in resource.location):
+        raise _refused(where, f"the location {resource.location!r} is not percent-encoded")
+    if resource.content_type is None:
+        raise _refused(where, "it has no content type")
+
+
+def _refused(where: bytes, why: str) -> SiteError:
+    return SiteError(f"{printable(where)}: cannot be answered", why=why)
+
+
+def area_of(host: Host, path: bytes) -> int | None:
+    """Number of the nearest area around `path`, None without one."""
+    nearest = None
+    for number, area in enumerate(host.areas):
+        folder = area.prefix.rstrip(b"/") + b"/"
+        if (path + b"/").startswith(folder) and (
+            nearest is None or len(folder) > len(host.areas[nearest].prefix.rstrip(b"/")) + 1
+        ):
+            nearest = number
+    return nearest

@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from bypass.errors import UnavailableError
-from bypass.xdp.netdev import NetdevFamily, XdpFeature, XskFeature
+from bypass.xdp.netdev import RECEIVE, NetdevFamily, XdpFeature, XskFeature
 
 _SYSFS = Path("/sys/class/net")
 _LOOPBACK_FLAG = 0x8
@@ -106,8 +106,8 @@ def _queues(link: Any) -> tuple[int, int, dict[int, int] | None]:
     except NetlinkError:
         queues = []
     if queues:
-        received = [(queue, napi) for kind, queue, napi in queues if kind == 0]
-        napi_ids = {queue: napi for queue, napi in received if napi is not None}
+        received = [queue for queue in queues if queue.kind == RECEIVE]
+        napi_ids = {queue.queue: queue.napi_id for queue in received if queue.napi_id is not None}
         return len(received), len(queues) - len(received), napi_ids
     folder = _sysfs(link)
     if folder is not None:

@@ -54,7 +54,9 @@
     X(OUT_OF_WINDOW, "out_of_window", "segments outside the receive window") \
     X(PAWS_REJECTED, "paws_rejected", "segments with an old timestamp (RFC 7323 5.3)") \
     X(BAD_ACK, "bad_acks", "segments that acknowledge what was never sent or long ago") \
-    X(OUT_OF_ORDER, "out_of_order", "segments beyond the next one expected: dropped, acknowledged again") \
+    X(OUT_OF_ORDER, "out_of_order", "segments beyond the next one expected") \
+    X(NO_REASSEMBLY, "no_reassembly", "segments out of order dropped: no reassembly block, or too many holes") \
+    X(REASSEMBLY_GIVEN_UP, "reassembly_given_up", "times octets held out of order were given up: no place for them") \
     X(DUP_ACKS, "duplicate_acks", "duplicate acknowledgements received") \
     X(RETRANSMITTED, "retransmitted", "segments sent again") \
     X(FAST_RETRANSMIT, "fast_retransmits", "fast retransmits begun") \
@@ -75,6 +77,7 @@
     X(IDLE_TIMEOUTS, "idle_timeouts", "connections closed after idling or making no progress") \
     X(NO_REQUEST_BUFFER, "no_request_buffer", "segments not taken: no buffer for a partial request") \
     X(NO_QUEUE_BLOCK, "no_queue_block", "times a response queue could not grow") \
+    X(NO_NOTE, "no_note", "responses made otherwise: no room for a location, or for several ranges") \
     X(WORKER_TURNS, "worker_turns", "turns of the worker loop") \
     X(WORKER_SLEEPS, "worker_sleeps", "times the worker slept")
 

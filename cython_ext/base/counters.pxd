@@ -58,6 +58,8 @@ cdef extern from "abi/counters.h" nogil:
         C_PAWS_REJECTED
         C_BAD_ACK
         C_OUT_OF_ORDER
+        C_NO_REASSEMBLY
+        C_REASSEMBLY_GIVEN_UP
         C_DUP_ACKS
         C_RETRANSMITTED
         C_FAST_RETRANSMIT
@@ -77,6 +79,7 @@ cdef extern from "abi/counters.h" nogil:
         C_HEADER_TIMEOUTS
         C_IDLE_TIMEOUTS
         C_NO_REQUEST_BUFFER
+        C_NO_NOTE
         C_NO_QUEUE_BLOCK
         C_WORKER_TURNS
         C_WORKER_SLEEPS

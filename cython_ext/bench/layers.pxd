@@ -10,7 +10,7 @@ from cython_ext.content.store cimport Store, store_copy_body
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.memory cimport MemoryDriver, memory_collect, memory_complete
 from cython_ext.http.request cimport Request, request_parse
-from cython_ext.http.select cimport http_select
+from cython_ext.http.select cimport Room, Selection, http_select
 from cython_ext.net.address cimport Local
 from cython_ext.net.input cimport Segment, net_input
 from cython_ext.tcp.conn cimport TcpConn
@@ -60,12 +60,14 @@ cdef inline uint64_t time_request(const uint8_t *text, uint32_t octets, uint64_t
 
 
 cdef inline uint64_t time_select(
-    const Store *store, const Request *request, uint8_t *scratch, uint64_t rounds
+    const Store *store, const Request *request, const Room *room, uint64_t rounds
 ) noexcept nogil:
+    cdef Selection found
     cdef uint64_t _i
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
     for _i in range(rounds):
-        barrier_keep(<void *><uint64_t>http_select(store, request, scratch))
+        http_select(store, request, room, &found)
+        barrier_keep(<void *><uint64_t>found.response)
     return clock_ns(CLOCK_MONOTONIC) - before
 
 
@@ -109,7 +111,7 @@ cdef inline uint64_t time_emit(
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
     for i in range(rounds):
         barrier_keep(<void *><uint64_t>tcp_emit(
-            conn, local, mac, out, <uint32_t>i, TCP_ACK, 1000, 0x1234, 16384, True, i << 20
+            conn, local, mac, out, <uint32_t>i, TCP_ACK, 1000, 0x1234, 16384, True, NULL, i << 20
         ))
     return clock_ns(CLOCK_MONOTONIC) - before
 

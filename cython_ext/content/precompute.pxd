@@ -8,6 +8,7 @@ cdef extern from "abi/image.h" nogil:
     enum:
         IMAGE_SUM_STEP
     uint64_t image_hash(const uint8_t *data, uint64_t bytes)
+    uint64_t image_checksum(const uint8_t *header, const uint8_t *content, uint64_t bytes)
 
 
 cdef inline void body_sums(const uint8_t *body, uint64_t octets, uint16_t *sums) noexcept nogil:

@@ -17,7 +17,31 @@ cdef extern from "abi/image.h" nogil:
         IMAGE_EMPTY_SLOT
         IMAGE_DATE_BYTES
         IMAGE_ETAG_BYTES
+        IMAGE_NONE
         IMAGE_RESPONSE_CLOSE
+        IMAGE_RESPONSE_CARE
+        IMAGE_CODING_IDENTITY
+        IMAGE_CODING_GZIP
+        IMAGE_CODING_BR
+        IMAGE_CODING_ZSTD
+        IMAGE_RULE_FORCED
+        IMAGE_RULE_KEEPS_QUERY
+        IMAGE_RULE_REDIRECT
+        IMAGE_CAPTURES_MOST
+        IMAGE_OP_TEXT
+        IMAGE_OP_SEGMENT
+        IMAGE_OP_STAR
+        IMAGE_OP_PATH
+        IMAGE_OP_QUERY
+        IMAGE_OP_RAW
+        IMAGE_OP_PARAMETER
+        IMAGE_LINE_BYTES_MOST
+        IMAGE_HOST_RULES
+        IMAGE_HOST_FORCED
+        IMAGE_HOST_AREAS
+        IMAGE_HOST_POLICIES
+        IMAGE_ERROR_406
+        IMAGE_ERROR_421
         IMAGE_ERROR_400
         IMAGE_ERROR_404
         IMAGE_ERROR_405
@@ -55,15 +79,66 @@ cdef extern from "abi/image.h" nogil:
         uint16_t modified_offset
         uint16_t meta_end
         uint16_t length_offset
+        uint16_t coding
+        uint32_t resource
+    struct image_resource:
+        uint32_t first
+        uint32_t count
+        uint32_t area
+        uint32_t bare
+        uint32_t location_offset
+        uint32_t location_bytes
+    struct image_rule:
+        uint32_t pattern_offset
+        uint32_t pattern_bytes
+        uint32_t target_offset
+        uint32_t target_bytes
+        uint32_t query_offset
+        uint32_t query_bytes
+        uint32_t answer
+        uint16_t status
+        uint16_t flags
+    struct image_area:
+        uint32_t response
+        uint32_t digests_offset
+        uint32_t digests_count
+        uint8_t salt[16]
+    struct image_policy:
+        uint32_t preflight
+        uint32_t lines_first
+        uint32_t origins
+        uint32_t any
+    struct image_line:
+        uint32_t offset
+        uint32_t bytes
+    struct image_host:
+        uint32_t slots_first
+        uint32_t slots_count
+        uint32_t features
+        uint32_t depth
+        uint32_t rules_first
+        uint32_t rules_count
+        uint32_t pages
+        uint32_t errors[IMAGE_ERROR_SLOTS]
     struct image_header:
         uint64_t image_bytes
         uint32_t version
         uint64_t slots_offset
-        uint64_t slots_count
         uint64_t paths_offset
+        uint64_t hosts_offset
+        uint64_t hosts_count
+        uint64_t resources_offset
+        uint64_t rules_offset
+        uint64_t areas_offset
+        uint64_t policies_offset
+        uint64_t lines_offset
+        uint64_t texts_offset
         uint64_t responses_offset
         uint64_t responses_count
         uint64_t sums_offset
+        uint32_t names_first
+        uint32_t names_count
+        uint32_t default_host
         uint32_t errors[IMAGE_ERROR_SLOTS]
     uint64_t image_hash(const uint8_t *data, uint64_t bytes)
 
@@ -71,39 +146,66 @@ cdef struct Store:
     const uint8_t *image
     const image_header *header
     const image_slot *slots
-    uint64_t slot_mask
     const uint8_t *paths
     const image_response *responses
     const uint16_t *sums
+    const image_host *hosts
+    const image_host *default_host  # NULL: none
+    const image_resource *resources
+    const image_rule *rules
+    const image_area *areas
+    const image_policy *policies
+    const image_line *lines
+    const uint8_t *texts
 
 
 cdef inline void store_open(Store *store, const uint8_t *image) noexcept nogil:
     """`image` is a validated image, aligned to 64 octets, and outlives the store."""
+    cdef const image_header *header = <const image_header *>image
     store.image = image
-    store.header = <const image_header *>image
-    store.slots = <const image_slot *>(image + store.header.slots_offset)
-    store.slot_mask = store.header.slots_count - 1
-    store.paths = image + store.header.paths_offset
-    store.responses = <const image_response *>(image + store.header.responses_offset)
-    store.sums = <const uint16_t *>(image + store.header.sums_offset)
+    store.header = header
+    store.slots = <const image_slot *>(image + header.slots_offset)
+    store.paths = image + header.paths_offset
+    store.responses = <const image_response *>(image + header.responses_offset)
+    store.sums = <const uint16_t *>(image + header.sums_offset)
+    store.hosts = <const image_host *>(image + header.hosts_offset)
+    store.default_host = NULL
+    if header.default_host != IMAGE_NONE:
+        store.default_host = &store.hosts[header.default_host]
+    store.resources = <const image_resource *>(image + header.resources_offset)
+    store.rules = <const image_rule *>(image + header.rules_offset)
+    store.areas = <const image_area *>(image + header.areas_offset)
+    store.policies = <const image_policy *>(image + header.policies_offset)
+    store.lines = <const image_line *>(image + header.lines_offset)
+    store.texts = image + header.texts_offset
 
 
-cdef inline uint32_t store_find(const Store *store, const uint8_t *path, uint32_t octets) noexcept nogil:
-    """Number of the response for a normalised path, or NIL. The table has empty slots: it ends."""
-    cdef uint64_t hash = image_hash(path, octets)
-    cdef uint64_t i = hash & store.slot_mask
+cdef inline uint32_t index_find(
+    const Store *store, uint32_t first, uint32_t count, const uint8_t *key, uint32_t octets
+) noexcept nogil:
+    """What a key stands for in the index of `count` slots from `first` on, or NIL. It has empty slots: it ends."""
+    cdef const image_slot *slots = store.slots + first
+    cdef uint64_t hash = image_hash(key, octets)
+    cdef uint32_t i = <uint32_t>hash & (count - 1)
     cdef uint32_t tag = <uint32_t>(hash >> 32)
     cdef const image_slot *slot
     while True:
-        slot = &store.slots[i]
+        slot = &slots[i]
         if slot.response == IMAGE_EMPTY_SLOT:
             return NIL
         if (
             slot.tag == tag and slot.path_bytes == octets
-            and memcmp(store.paths + slot.path_offset, path, octets) == 0
+            and memcmp(store.paths + slot.path_offset, key, octets) == 0
         ):
             return slot.response
-        i = (i + 1) & store.slot_mask
+        i = (i + 1) & (count - 1)
+
+
+cdef inline uint32_t host_find(
+    const Store *store, const image_host *host, const uint8_t *key, uint32_t octets
+) noexcept nogil:
+    """Number of the response for a normalised path of a host (or what else the key stands for), or NIL."""
+    return index_find(store, host.slots_first, host.slots_count, key, octets)
 
 
 cdef inline uint16_t store_copy_body(

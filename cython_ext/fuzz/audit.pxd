@@ -10,9 +10,11 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE
 from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
+from cython_ext.tcp.reassembly cimport REASSEMBLY_RUNS, Reassembly
 from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
-from cython_ext.wire.seqnum cimport seq_le
-from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, Session, session_slot, slot_bytes
+from cython_ext.wire.seqnum cimport seq_le, seq_lt
+from cython_ext.worker.queue cimport session_slot, slot_bytes
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, Session
 from cython_ext.worker.state cimport Port, Worker, source_hash
 
 cdef extern from "abi/fuzz.h" nogil:
@@ -115,6 +117,7 @@ cdef inline void audit_record(Worker *worker, uint32_t number) noexcept nogil:
         <int64_t>(queued - session.first_offset), <int64_t>conn.send_queue,
     )
     audit_flight(worker, conn)
+    audit_reassembly(worker, number)
     fuzz_require(session.scanned <= session.buffered, b"scanned <= buffered", session.scanned, session.buffered)
     fuzz_require(
         (session.buffer == NIL) == (session.buffered == 0), b"a session has a buffer when it holds octets",
@@ -146,6 +149,26 @@ cdef inline void audit_flight(Worker *worker, const TcpConn *conn) noexcept nogi
     fuzz_require(
         flight.pipe + flight.lost + flight.sacked == total, b"the runs add up", flight.pipe + flight.lost, total
     )
+
+
+cdef inline void audit_reassembly(Worker *worker, uint32_t number) noexcept nogil:
+    """What is held lies in the window, in order, with holes between; a FIN is the end of it."""
+    cdef const TcpConn *conn = &worker.table.conns[number]
+    cdef const Reassembly *block
+    cdef uint32_t i
+    cdef uint32_t at = conn.rcv_nxt
+    if conn.reassembly == 0:
+        return
+    fuzz_require(conn.reassembly <= worker.reassembly_pool.total, b"a reassembly block's number", conn.reassembly, 0)
+    block = &worker.reassemblies[conn.reassembly - 1]
+    fuzz_require(block.owner == number, b"a block's owner has it", block.owner, number)
+    fuzz_require(0 < block.count <= REASSEMBLY_RUNS, b"a block holds something", block.count, conn.state)
+    for i in range(block.count):
+        fuzz_require(seq_lt(at, block.runs[i].start), b"a hole comes before each run", block.runs[i].start, at)
+        at = block.runs[i].end
+        fuzz_require(seq_lt(block.runs[i].start, at), b"a run is not empty", block.runs[i].start, at)
+    fuzz_require(seq_le(at, conn.rcv_edge + 1), b"what is held is in the window", at, conn.rcv_edge)
+    fuzz_require(not block.has_fin or block.fin_at + 1 == at, b"a FIN is the last that is held", block.fin_at, at)
 
 
 cdef inline void audit_sources(Worker *worker) noexcept nogil:
@@ -235,6 +258,16 @@ cdef inline void audit_pools(Worker *worker, uint8_t *marks) noexcept nogil:
     fuzz_require(
         used + worker.flight_pool.available == worker.flight_pool.total, b"no flight block is lost",
         used, worker.flight_pool.available,
+    )
+    used = 0
+    mark_free(&worker.reassembly_pool, marks)
+    for number in range(worker.table.capacity):
+        if worker.table.conns[number].state != TCP_CLOSED and worker.table.conns[number].reassembly:
+            mark_used(&worker.reassembly_pool, marks, worker.table.conns[number].reassembly - 1)
+            used += 1
+    fuzz_require(
+        used + worker.reassembly_pool.available == worker.reassembly_pool.total, b"no reassembly block is lost",
+        used, worker.reassembly_pool.available,
     )
 
 

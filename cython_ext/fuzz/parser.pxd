@@ -16,7 +16,9 @@ from cython_ext.http.request cimport (
     HEAD_BYTES_MOST, REQUEST_BAD, REQUEST_DONE, REQUEST_NEED_MORE, Request, RequestVerdict, head_scan,
     request_parse,
 )
-from cython_ext.http.select cimport http_select
+from cython_ext.http.folder cimport KEY_EXTRA, KEY_ROOM_LEAST
+from cython_ext.http.rule cimport MADE_BYTES_MOST
+from cython_ext.http.select cimport Room, Selection, http_select
 
 cdef enum:
     TEXT_MOST = 20000
@@ -75,14 +77,27 @@ cdef inline void require_inside(const Request *request, const uint8_t *text, uin
 cdef inline void try_select(const Store *store, const Request *request) noexcept nogil:
     """The target ends where its memory ends; the path is rewritten in exactly the room that is promised."""
     cdef uint8_t *target = <uint8_t *>malloc(request.target_bytes)
-    cdef uint8_t *scratch = <uint8_t *>malloc(request.target_bytes)
+    cdef uint8_t *host = <uint8_t *>malloc(request.host_bytes)
+    cdef Room room
+    cdef Selection found
     cdef Request alone = request[0]
-    cdef uint32_t response
     memcpy(target, request.target, request.target_bytes)
     alone.target = target
-    response = http_select(store, &alone, scratch)
-    fuzz_require(response < store.header.responses_count, b"a response that the site has", response, 0)
-    free(scratch)
+    room.path = <uint8_t *>malloc(request.target_bytes)
+    room.key = <uint8_t *>malloc(max(request.target_bytes + KEY_EXTRA, <uint32_t>KEY_ROOM_LEAST))
+    room.text = <uint8_t *>malloc(MADE_BYTES_MOST)
+    if request.host_bytes:
+        memcpy(host, request.host, request.host_bytes)
+    alone.host = host
+    http_select(store, &alone, &room, &found)
+    fuzz_require(
+        found.response < store.header.responses_count, b"a response that the site has", found.response, 0
+    )
+    fuzz_require(found.text_bytes <= MADE_BYTES_MOST, b"a field line fits its room", found.text_bytes, 0)
+    free(room.path)
+    free(room.key)
+    free(room.text)
+    free(host)
     free(target)
 
 

@@ -105,6 +105,7 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance 
     config.connections = shape.connections
     config.request_buffers = shape.request_buffers
     config.flights = chance_between(chance, 1, 64)
+    config.reassemblies = chance_between(chance, 1, 8)
     config.newreno = chance_one_in(chance, 4)
     config.mtu = shape.mtu
     config.idle_ticks = chance_between(chance, 500, 60000)

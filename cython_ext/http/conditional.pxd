@@ -5,7 +5,7 @@ requests without them, nearly all, pay for no more than noticing their absence.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memcmp
 
 from cython_ext.content.store cimport IMAGE_DATE_BYTES, IMAGE_ETAG_BYTES, Store, image_response
 from cython_ext.http.datetime cimport DATE_INVALID, date_parse
@@ -13,20 +13,17 @@ from cython_ext.http.field cimport (
     FIELD_IF_MATCH, FIELD_IF_MODIFIED_SINCE, FIELD_IF_NONE_MATCH, FIELD_IF_RANGE, FIELD_IF_UNMODIFIED_SINCE,
     FIELD_RANGE, field_name,
 )
-from cython_ext.http.byterange cimport RANGE_IGNORED, RANGE_ONE, Extent, RangeVerdict, range_parse
+from cython_ext.http.byterange cimport RANGE_IGNORED, RANGE_ONE, RANGE_SEVERAL, Parts, RangeVerdict, range_parse
 from cython_ext.http.request cimport METHOD_GET, Request
+from cython_ext.http.walk cimport Text, Walk, next_line, take_once, walk_begin
 
 cdef enum Outcome:
     OUTCOME_WHOLE
-    OUTCOME_PARTIAL                 # 206: `extent` of the content
+    OUTCOME_PARTIAL                 # 206: one part of the content
+    OUTCOME_PARTS                   # 206: several
     OUTCOME_NOT_MODIFIED            # 304
     OUTCOME_FAILED                  # 412
     OUTCOME_UNSATISFIABLE           # 416
-
-cdef struct Text:
-    const uint8_t *octets           # NULL: the field is not there
-    uint32_t bytes
-    bint repeated                   # a field that may stand once stood more than once
 
 cdef struct Conditions:
     bint if_match
@@ -40,7 +37,7 @@ cdef struct Conditions:
 
 
 cdef inline Outcome judge_conditions(
-    const Store *store, const image_response *response, const Request *request, int64_t now_s, Extent *extent
+    const Store *store, const image_response *response, const Request *request, int64_t now_s, Parts *parts
 ) noexcept nogil:
     """What a GET or HEAD is answered whose response would be `response`, a 200 with an entity tag."""
     cdef const uint8_t *head = store.image + response.head_offset
@@ -61,19 +58,16 @@ cdef inline Outcome judge_conditions(
         return OUTCOME_WHOLE
     if not range_applies(response, head, &found.if_range, now_s):
         return OUTCOME_WHOLE
-    verdict = range_parse(found.range.octets, found.range.bytes, response.body_bytes, extent)
+    verdict = range_parse(found.range.octets, found.range.bytes, response.body_bytes, parts)
     if verdict == RANGE_IGNORED:
         return OUTCOME_WHOLE
+    if verdict == RANGE_SEVERAL:
+        return OUTCOME_PARTS
     return OUTCOME_PARTIAL if verdict == RANGE_ONE else OUTCOME_UNSATISFIABLE
 
 
 cdef inline void read_conditions(const Request *request, const uint8_t *tag, Conditions *found) noexcept nogil:
-    """Walks the field lines, which the parser has found well-formed."""
-    cdef const uint8_t *at = request.fields
-    cdef const uint8_t *end = at + request.fields_bytes
-    cdef const uint8_t *colon
-    cdef const uint8_t *line_end
-    cdef Text value
+    cdef Walk walk
     found.if_match = False
     found.match_found = False
     found.if_none_match = False
@@ -82,25 +76,9 @@ cdef inline void read_conditions(const Request *request, const uint8_t *tag, Con
     found.unmodified_since.octets = NULL
     found.if_range.octets = NULL
     found.range.octets = NULL
-    while at < end:
-        colon = <const uint8_t *>memchr(at, 58, end - at)
-        line_end = <const uint8_t *>memchr(at, 13, end - at)
-        if colon == NULL or line_end == NULL or colon > line_end:
-            return
-        value.octets = colon + 1
-        value.bytes = <uint32_t>(line_end - value.octets)
-        trim(&value)
-        take_condition(field_name(at, <uint32_t>(colon - at)), &value, tag, found)
-        at = line_end + 2
-
-
-cdef inline void trim(Text *value) noexcept nogil:
-    """Takes optional whitespace off both ends."""
-    while value.bytes and (value.octets[0] == 32 or value.octets[0] == 9):
-        value.octets += 1
-        value.bytes -= 1
-    while value.bytes and (value.octets[value.bytes - 1] == 32 or value.octets[value.bytes - 1] == 9):
-        value.bytes -= 1
+    walk_begin(&walk, request)
+    while next_line(&walk):
+        take_condition(field_name(walk.name, walk.name_bytes), &walk.value, tag, found)
 
 
 cdef inline void take_condition(int which, const Text *value, const uint8_t *tag, Conditions *found) noexcept nogil:
@@ -118,12 +96,6 @@ cdef inline void take_condition(int which, const Text *value, const uint8_t *tag
         take_once(&found.if_range, value)
     elif which == FIELD_RANGE:
         take_once(&found.range, value)
-
-
-cdef inline void take_once(Text *kept, const Text *value) noexcept nogil:
-    kept.repeated = kept.octets != NULL
-    kept.octets = value.octets
-    kept.bytes = value.bytes
 
 
 cdef inline bint tags_name(const Text *value, const uint8_t *tag, bint weak) noexcept nogil:

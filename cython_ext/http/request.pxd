@@ -37,6 +37,8 @@ cdef enum Method:
 cdef struct Request:
     const uint8_t *target
     uint32_t target_bytes
+    const uint8_t *host             # value of Host
+    uint32_t host_bytes
     const uint8_t *fields           # the field lines
     uint32_t fields_bytes
     uint32_t head_bytes             # from the start to behind the empty line that ends the head
@@ -82,6 +84,7 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
     request.expects_other = False
     request.conditional = False
     request.content_length = 0
+    request.host_bytes = 0
     if octets == 1 and data[0] == 13:
         return REQUEST_NEED_MORE
     verdict = parse_request_line(data, octets, &i, request)
@@ -237,6 +240,8 @@ cdef inline RequestVerdict take_field(
     cdef int which = field_name(name, name_bytes)
     if which == FIELD_HOST:
         seen.hosts += 1
+        request.host = value
+        request.host_bytes = value_bytes
         if not host_is_sound(value, value_bytes):
             return request_bad(request, 400)
     elif which == FIELD_CONNECTION:

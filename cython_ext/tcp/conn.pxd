@@ -58,6 +58,7 @@ cdef enum TcpFlag:
     CONN_LARGE_ARRIVES = 1 << 19    # a full segment was acknowledged: the path carries it
     CONN_TAIL_PROBE = 1 << 18   # one segment may leave as a tail loss probe (RFC 8985 7)
     CONN_TALLIED = 1 << 20      # counted among its source's connections
+    CONN_SACK_DUE = 1 << 21     # a bare ACK is due, that says what arrived out of order or twice
 
 cdef enum TimerKind:            # what falls due at rto_at
     TIMER_RTO = 0
@@ -127,6 +128,7 @@ cdef struct TcpConn:
     uint8_t dup_acks
     uint8_t timer_kind          # TimerKind
     uint16_t challenged_at      # tcp/challenge: last answer to a doubtful segment
+    uint16_t reassembly         # number of the reassembly block plus 1; 0: nothing is held out of order
 
 
 cdef inline uint32_t tick_of(uint64_t now_ns) noexcept nogil:

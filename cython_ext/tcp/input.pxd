@@ -15,19 +15,19 @@ from cython_ext.net.input cimport Segment
 from cython_ext.tcp.ack cimport take_ack
 from cython_ext.tcp.challenge cimport challenge_ack, challenge_allows
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_ECN, CONN_ECN_ECHO, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_TIMESTAMPS,
+    CONN_ACK_NOW, CONN_ECN, CONN_ECN_ECHO, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_SACK, CONN_TIMESTAMPS,
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
     TCP_TIME_WAIT, TcpConn, conn_takes_data, tick_of,
 )
 from cython_ext.tcp.event cimport (
-    EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_NONE, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents,
+    EVENT_CLOSED, EVENT_DATA, EVENT_DUPLICATE, EVENT_ESTABLISHED, EVENT_NONE, EVENT_OUT_OF_ORDER, EVENT_RESET,
+    EVENT_SYN_AGAIN, EVENT_TIME_WAIT, TcpEvents,
 )
 from cython_ext.tcp.flight cimport Flight
 from cython_ext.tcp.loss cimport RTO_AFTER_SYN_LOSS_US, rto_disarm, rtt_acked
 from cython_ext.tcp.reset cimport segment_length
 from cython_ext.wire.ipv4 cimport ECN_CE
-from cython_ext.wire.seqnum cimport seq_in, seq_le, seq_lt, seq_max
+from cython_ext.wire.seqnum cimport seq_in, seq_le, seq_lt, seq_max, seq_min
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_CWR, TCP_FIN, TCP_RST, TCP_SYN
 
 
@@ -45,7 +45,7 @@ cdef inline uint32_t tcp_input(
     if syn_is_repeated(conn, segment):
         return EVENT_SYN_AGAIN if challenge_allows(conn, now_ns, counters) else EVENT_NONE
     if not sequence_is_acceptable(conn, segment):
-        return refuse_sequence(conn, segment, now_ns, counters)
+        return refuse_sequence(conn, segment, now_ns, counters) | repeated_octets(conn, segment, events)
     if segment.tcp.flags & TCP_RST:
         return take_reset(conn, segment, now_ns, counters)
     if segment.tcp.flags & TCP_SYN:                     # RFC 5961 4: never trust it
@@ -207,25 +207,41 @@ cdef inline uint32_t offer_data(
     """RFC 9293 3.10.7.4, seventh and eighth check. Urgent data is ordinary data (3.8.5 not offered)."""
     cdef uint32_t seen = conn.rcv_nxt - segment.tcp.seq     # octets at its front that we have already
     cdef uint32_t window = conn.rcv_edge - conn.rcv_nxt
+    cdef uint32_t repeated = EVENT_NONE
     if segment_length(segment) == 0:
         return EVENT_NONE
-    if not conn_takes_data(conn):
-        conn.flags |= CONN_ACK_NOW
-        return EVENT_NONE
-    if seq_lt(conn.rcv_nxt, segment.tcp.seq):
-        count(counters, C_OUT_OF_ORDER)
-        conn.flags |= CONN_ACK_NOW                          # RFC 5681 4.2: at once
-        return EVENT_NONE
     conn.flags |= CONN_ACK_NOW
-    if seen > segment.payload_bytes:
+    if not conn_takes_data(conn):
         return EVENT_NONE
+    if conn.reassembly or seq_lt(conn.rcv_nxt, segment.tcp.seq):
+        if seq_lt(conn.rcv_nxt, segment.tcp.seq):
+            count(counters, C_OUT_OF_ORDER)                 # RFC 5681 4.2: acknowledged at once
+        return EVENT_OUT_OF_ORDER | repeated_octets(conn, segment, events)
+    if seen > segment.payload_bytes:
+        return repeated_octets(conn, segment, events)
     events.data = segment.payload + seen
     events.data_bytes = segment.payload_bytes - seen
     events.fin = 1 if segment.tcp.flags & TCP_FIN else 0
     if events.data_bytes > window:
         events.data_bytes = window
         events.fin = 0
-    return EVENT_DATA if events.data_bytes or events.fin else EVENT_NONE
+    if seen:
+        repeated = repeated_octets(conn, segment, events)
+    return repeated | (EVENT_DATA if events.data_bytes or events.fin else EVENT_NONE)
+
+
+cdef inline uint32_t repeated_octets(
+    const TcpConn *conn, const Segment *segment, TcpEvents *events
+) noexcept nogil:
+    """What of the segment was received and acknowledged before: a peer with SACK is told (RFC 2883 4)."""
+    cdef uint32_t end = seq_min(segment.tcp.seq + segment_length(segment), conn.rcv_nxt)
+    if not conn.flags & CONN_SACK or conn.state < TCP_ESTABLISHED or conn.state == TCP_TIME_WAIT:
+        return EVENT_NONE
+    if not seq_lt(segment.tcp.seq, end) or segment.tcp.flags & (TCP_SYN | TCP_RST):
+        return EVENT_NONE
+    events.duplicate_start = segment.tcp.seq
+    events.duplicate_end = end
+    return EVENT_DUPLICATE
 
 
 cdef inline uint32_t tcp_take(

@@ -6,6 +6,7 @@ from cython_ext.net.address cimport Local
 from cython_ext.tcp.conn cimport (
     CONN_ACK_NOW, CONN_CWR_DUE, CONN_ECN, CONN_ECN_ECHO, CONN_IPV6, CONN_TIMESTAMPS, TcpConn,
 )
+from cython_ext.tcp.reassembly cimport SackBlocks, tcp_emit_sack
 from cython_ext.wire.bytes cimport load_u32, swap_be16
 from cython_ext.wire.checksum cimport sum_fold, sum_wide
 from cython_ext.wire.ethernet cimport ETH_BYTES, ETH_TAG_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethernet_emit
@@ -61,12 +62,13 @@ cdef inline void conn_finish(
 cdef inline uint32_t tcp_emit(
     TcpConn *conn, const Local *local, const uint8_t *mac, uint8_t *frame,
     uint32_t seq, uint8_t flags, uint32_t payload_bytes, uint16_t payload_sum,
-    uint32_t window, bint fresh, uint64_t now_ns,
+    uint32_t window, bint fresh, const SackBlocks *sack, uint64_t now_ns,
 ) noexcept nogil:
     """Headers of any segment but a SYN; returns the frame's size in octets. fresh: carries octets
     never sent before; only those may bear an ECN mark (RFC 3168 6.1.4, 6.1.5).
 
-    The payload, with its sum, already lies at conn_payload_offset. window: what we take, octets.
+    The payload, with its sum, already lies at conn_payload_offset. window: what we take, octets. sack: what
+    arrived out of order, in segments without payload; or NULL.
     """
     cdef uint8_t *tcp = frame + conn_tcp_offset(conn)
     cdef uint32_t header_bytes = TCP_BYTES
@@ -82,6 +84,8 @@ cdef inline uint32_t tcp_emit(
     if conn.flags & CONN_TIMESTAMPS:
         tcp_emit_timestamps(tcp + TCP_BYTES, timestamp_now(conn, now_ns), conn.ts_recent)
         header_bytes += TCP_TIMESTAMP_BYTES
+    if sack != NULL and sack.count:
+        header_bytes += tcp_emit_sack(tcp + header_bytes, sack)
     conn_emit_link(conn, local, mac, frame, header_bytes + payload_bytes, ecn)
     tcp_emit_fixed(
         tcp, local.port, conn.peer_port, seq, conn.rcv_nxt, flags, <uint16_t>min(window, <uint32_t>65535),
@@ -91,4 +95,4 @@ cdef inline uint32_t tcp_emit(
     conn.last_ack_sent = conn.rcv_nxt
     conn.rcv_edge = seq_max(conn.rcv_edge, conn.rcv_nxt + window)
     conn.flags &= ~<uint32_t>CONN_ACK_NOW
-    return conn_payload_offset(conn) + payload_bytes
+    return conn_tcp_offset(conn) + header_bytes + payload_bytes

@@ -2,6 +2,7 @@
 
 from libc.errno cimport ENETDOWN
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from posix.unistd cimport read
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
 from cython_ext.base.counters cimport C_WORKER_SLEEPS, count
@@ -30,8 +31,9 @@ cdef inline uint64_t clock_ns(int which) noexcept nogil:
 
 
 cdef inline void worker_sleep(Worker *worker, int sleep_ms) noexcept nogil:
-    """Until a frame arrives, a timer falls due, or `sleep_ms` have passed."""
-    cdef pollfd fds[PORTS_MOST]
+    """Until a frame arrives, a timer falls due, another thread wakes us, or `sleep_ms` have passed."""
+    cdef pollfd fds[PORTS_MOST + 1]
+    cdef uint64_t woken
     cdef uint32_t i
     cdef int timeout_ms = <int>wheel_idle_ticks(&worker.wheel, <uint32_t>sleep_ms)
     if worker.listed_head != worker.listed_tail or timeout_ms == 0:
@@ -39,9 +41,13 @@ cdef inline void worker_sleep(Worker *worker, int sleep_ms) noexcept nogil:
     for i in range(worker.port_count):
         fds[i].fd = -1 if worker.ports[i].fault else worker.ports[i].driver.fd
         fds[i].events = POLLIN
+    fds[worker.port_count].fd = worker.wake_fd
+    fds[worker.port_count].events = POLLIN
     count(&worker.counters, C_WORKER_SLEEPS)
-    if poll(fds, worker.port_count, timeout_ms) <= 0:
+    if poll(fds, worker.port_count + 1, timeout_ms) <= 0:
         return
+    if fds[worker.port_count].revents & POLLIN:
+        read(worker.wake_fd, &woken, sizeof(woken))
     for i in range(worker.port_count):
         if fds[i].revents & (POLLERR | POLLHUP | POLLNVAL) and worker.ports[i].fault == 0:
             worker.ports[i].fault = -ENETDOWN       # the interface went away; poll would spin on it

@@ -19,7 +19,8 @@ from cython_ext.tcp.timeout cimport (
 )
 from cython_ext.tcp.timers cimport wheel_list, wheel_next
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer
+from cython_ext.worker.queue cimport drop_buffer
+from cython_ext.worker.service cimport SESSION_CLOSING, Session
 from cython_ext.worker.session cimport refuse_request, session_is_blocked
 from cython_ext.worker.state cimport Worker, connection_end, connection_flight
 from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack

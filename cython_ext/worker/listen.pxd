@@ -19,7 +19,7 @@ from cython_ext.wire.seqnum cimport seq_lt
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_ext.worker.admission cimport make_room, make_room_for_proven, source_has_room
 from cython_ext.worker.expire cimport schedule
-from cython_ext.worker.queue cimport REQUEST_BUFFER_BYTES, session_start
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, session_start
 from cython_ext.worker.state cimport Port, Worker
 from cython_ext.worker.transmit cimport Spare, port_frame, port_send, send_syn_ack
 

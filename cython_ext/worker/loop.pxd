@@ -16,8 +16,9 @@ from cython_ext.tcp.table cimport table_hash, table_prefetch
 from cython_ext.wire.bytes cimport prefetch
 from cython_ext.worker.control cimport take_control
 from cython_ext.worker.expire cimport expire_due, schedule
-from cython_ext.worker.queue cimport SESSION_CLOSING
+from cython_ext.worker.generation cimport generation_take
 from cython_ext.worker.segment cimport take_segment
+from cython_ext.worker.service cimport SESSION_CLOSING
 from cython_ext.worker.session cimport session_is_idle
 from cython_ext.worker.state cimport (
     Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
@@ -120,6 +121,8 @@ cdef inline uint32_t worker_turn(Worker *worker, uint64_t now_ns) noexcept nogil
         date_make(&worker.service.date, second)
     if atomic_load_u32(&worker.drain) and not worker.service.draining:
         begin_drain(worker)
+    if atomic_load_u32(&worker.offered) != worker.serving:
+        generation_take(worker)
     for i in range(worker.port_count):
         if worker.ports[i].fault == 0:
             received += receive_burst(worker, i, now_ns)

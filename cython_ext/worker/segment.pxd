@@ -4,24 +4,25 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from cython_ext.base.counters cimport C_CLOSED, C_OPENED, C_SOURCE_LIMITED, C_TIME_WAIT_REUSED, count
 from cython_ext.base.pool cimport NIL
-from cython_ext.http.body cimport BODY_NONE
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.conn cimport TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, conn_progress, tick_of
+from cython_ext.tcp.conn cimport TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, tick_of
 from cython_ext.tcp.event cimport (
-    EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_ESTABLISHED, EVENT_RESET, EVENT_SYN_AGAIN, EVENT_TIME_WAIT,
-    TcpEvents,
+    EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_DUPLICATE, EVENT_ESTABLISHED, EVENT_OUT_OF_ORDER, EVENT_RESET,
+    EVENT_SYN_AGAIN, EVENT_TIME_WAIT, TcpEvents,
 )
-from cython_ext.tcp.input cimport tcp_close, tcp_input, tcp_queue, tcp_take, tcp_window_grew
+from cython_ext.tcp.input cimport tcp_close, tcp_input, tcp_queue, tcp_window_grew
 from cython_ext.tcp.loss cimport rto_disarm, rtt_forget
 from cython_ext.tcp.table cimport table_find, wait_append, wait_unlink
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 from cython_ext.worker.admission cimport source_admit
 from cython_ext.worker.expire cimport schedule
 from cython_ext.worker.listen cimport answer_reset, cookie_replaces, listen, syn_reuses
-from cython_ext.worker.queue cimport SESSION_CLOSING, Session, drop_buffer, session_acked
+from cython_ext.worker.queue cimport drop_buffer, session_acked
+from cython_ext.worker.service cimport SESSION_CLOSING, Session
 from cython_ext.worker.session cimport (
-    session_drain, session_is_blocked, session_is_idle, session_receive, session_window,
+    session_drain, session_is_blocked, session_is_idle, session_window,
 )
+from cython_ext.worker.receive cimport hold_segment, take_data
 from cython_ext.worker.state cimport Worker, connection_end, connection_flight, flight_give, source_release
 from cython_ext.worker.transmit cimport Spare, send_bare, send_due, send_syn_ack
 
@@ -39,28 +40,6 @@ cdef inline void enter_time_wait(Worker *worker, uint32_t number, uint64_t now_n
     conn.active_at = tick_of(now_ns)
 
 
-cdef inline void take_data(
-    Worker *worker, uint32_t number, const TcpEvents *events, uint32_t *happened, uint64_t now_ns
-) noexcept nogil:
-    """New octets go to HTTP; its responses go into TCP's queue."""
-    cdef TcpConn *conn = &worker.table.conns[number]
-    cdef Session *session = &worker.sessions[number]
-    cdef uint64_t queued = 0
-    cdef uint32_t taken
-    cdef bint closing = session.flags & SESSION_CLOSING != 0
-    cdef bint in_body = session.body.state != BODY_NONE
-    taken = session_receive(
-        &worker.service, session, events.data, events.data_bytes, tick_of(now_ns), &queued
-    )
-    if conn.send_queue == 0 and not closing:    # else it is the responses that the peer has to take
-        if in_body and queued == 0:
-            conn_progress(conn, taken, tick_of(now_ns))
-        elif queued or session.buffered or session.body.state != BODY_NONE:     # not for empty lines
-            conn.active_at = tick_of(now_ns)
-    tcp_queue(conn, queued)
-    happened[0] |= tcp_take(conn, taken, events)
-
-
 cdef inline void resume_requests(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
     """The response queue has room again: goes on with the requests that waited for it."""
     cdef TcpConn *conn = &worker.table.conns[number]
@@ -72,7 +51,8 @@ cdef inline void resume_requests(Worker *worker, uint32_t number, uint64_t now_n
 
 
 cdef inline void carry_events(
-    Worker *worker, uint32_t number, uint32_t happened, const TcpEvents *events, uint64_t now_ns
+    Worker *worker, uint32_t number, const Segment *segment, uint32_t happened, TcpEvents *events,
+    uint64_t now_ns,
 ) noexcept nogil:
     """From TCP's events to HTTP's reactions."""
     cdef TcpConn *conn = &worker.table.conns[number]
@@ -90,6 +70,8 @@ cdef inline void carry_events(
             session.flags |= SESSION_CLOSING
     if happened & EVENT_DATA:
         take_data(worker, number, events, &happened, now_ns)
+    if happened & (EVENT_OUT_OF_ORDER | EVENT_DUPLICATE):
+        hold_segment(worker, number, segment, events, &happened, now_ns)
     if session.flags & SESSION_CLOSING:
         tcp_close(conn)
     elif conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session):
@@ -154,6 +136,6 @@ cdef inline void take_segment(
     if happened & EVENT_ESTABLISHED and not source_admit(worker, conn):
         refuse_source(worker, number, spare, now_ns)
         return
-    carry_events(worker, number, happened, &events, now_ns)
+    carry_events(worker, number, segment, happened, &events, now_ns)
     send_due(worker, number, spare, now_ns)
     schedule(worker, number)

@@ -8,21 +8,27 @@ from libc.string cimport memcpy, memmove
 
 from cython_ext.base.counters cimport C_NO_REQUEST_BUFFER, C_REQUESTS, count
 from cython_ext.base.pool cimport NIL, pool_take
+from cython_ext.content.store cimport image_response
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, body_begin, body_skip
 from cython_ext.http.conditional cimport (
-    OUTCOME_FAILED, OUTCOME_NOT_MODIFIED, OUTCOME_PARTIAL, OUTCOME_UNSATISFIABLE, Outcome, judge_conditions,
+    OUTCOME_FAILED, OUTCOME_NOT_MODIFIED, OUTCOME_PARTIAL, OUTCOME_PARTS, OUTCOME_UNSATISFIABLE, Outcome,
+    judge_conditions,
 )
-from cython_ext.http.byterange cimport Extent
+from cython_ext.http.byterange cimport Parts
 from cython_ext.http.request cimport (
     HEAD_BYTES_MOST, METHOD_HEAD, REQUEST_BAD, REQUEST_NEED_MORE, Request, RequestVerdict, empty_lines,
     head_scan, request_parse,
 )
-from cython_ext.http.select cimport error_response, http_select
+from cython_ext.http.select cimport Selection, error_response, host_error, http_select
 from cython_ext.worker.queue cimport (
-    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED,
-    SLOT_PARTIAL, SLOT_UNSATISFIABLE, Service, Session, Slot, begin_response, drop_buffer, queue_has_room,
-    queue_take_block, session_slot, stage_response,
+    begin_response, drop_buffer, drop_last_response, note_take, queue_has_room, queue_take_block,
+    session_slot, slot_extent, slot_note, stage_response,
 )
+from cython_ext.worker.service cimport (
+    REQUEST_BUFFER_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED,
+    SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT, SLOT_UNSATISFIABLE, STAGED_LINE_SHIFT, Service, Session, Slot,
+)
+from cython_ext.worker.variant cimport parts_bytes
 
 
 cdef inline uint32_t session_window(const Session *session) noexcept nogil:
@@ -51,29 +57,71 @@ cdef inline uint64_t refuse_request(
 
 
 cdef inline Slot *stage_answer(
-    Service *service, Session *session, const Request *request, uint32_t response, uint32_t flags
+    Service *service, Session *session, const Request *request, uint32_t flags
 ) noexcept nogil:
     """The response selected, or what its preconditions and range make of it (RFC 9110 13.2.1: of a 200
     only). Without a block for its extent a range is answered by the whole, which is allowed (14.2)."""
-    cdef Extent extent
+    cdef Parts parts
+    cdef Selection found
     cdef Outcome outcome
     cdef Slot *slot
-    if not request.conditional or service.store.responses[response].status != 200:
-        return stage_response(service, session, response, flags)
+    http_select(&service.store, request, &service.room, &found)
+    flags |= found.line << STAGED_LINE_SHIFT
+    if found.text_bytes:
+        return stage_text(service, session, request, &found, flags)
+    if not request.conditional or service.store.responses[found.response].status != 200:
+        return stage_response(service, session, found.response, flags)
     outcome = judge_conditions(
-        &service.store, &service.store.responses[response], request, service.date.second, &extent
+        &service.store, &service.store.responses[found.response], request, service.date.second, &parts
     )
     if outcome == OUTCOME_FAILED:
-        return stage_response(service, session, error_response(&service.store, 412), flags)
+        return stage_response(
+            service, session, host_error(&service.store, request, found.host, 412), flags
+        )
     if outcome == OUTCOME_NOT_MODIFIED:
         flags |= SLOT_NOT_MODIFIED
     elif outcome == OUTCOME_UNSATISFIABLE:
         flags |= SLOT_UNSATISFIABLE
+    elif outcome == OUTCOME_PARTS:
+        return stage_parts(service, session, found.response, &parts, flags)
     elif outcome == OUTCOME_PARTIAL and (session.block != NIL or queue_take_block(service, session)):
-        slot = stage_response(service, session, response, flags | SLOT_PARTIAL)
-        service.extents[slot - service.block_memory] = extent
+        slot = stage_response(service, session, found.response, flags | SLOT_PARTIAL)
+        slot_extent(service, slot)[0] = parts.extent[0]
         return slot
-    return stage_response(service, session, response, flags)
+    return stage_response(service, session, found.response, flags)
+
+
+cdef inline Slot *stage_text(
+    Service *service, Session *session, const Request *request, const Selection *found, uint32_t flags
+) noexcept nogil:
+    """A response with a field line of its own, which is kept for when it has to be sent again. Without room
+    for it: 503."""
+    cdef uint32_t note
+    cdef Slot *slot
+    if not note_take(service, session, &note):
+        return stage_response(service, session, host_error(&service.store, request, found.host, 503), flags)
+    slot = stage_response(service, session, found.response, flags | SLOT_TEXT)
+    slot_extent(service, slot).first = note
+    slot_extent(service, slot).bytes = found.text_bytes
+    memcpy(slot_note(service, slot), service.room.text, found.text_bytes)
+    return slot
+
+
+cdef inline Slot *stage_parts(
+    Service *service, Session *session, uint32_t number, const Parts *parts, uint32_t flags
+) noexcept nogil:
+    """Several parts, unless the whole is no longer than they are, or there is no room to keep them."""
+    cdef const image_response *response = &service.store.responses[number]
+    cdef uint64_t octets = parts_bytes(service.store.image + response.head_offset, response, parts)
+    cdef uint32_t note
+    cdef Slot *slot
+    if octets >= response.body_bytes or not note_take(service, session, &note):
+        return stage_response(service, session, number, flags)
+    slot = stage_response(service, session, number, flags | SLOT_PARTS)
+    slot_extent(service, slot).first = note
+    slot_extent(service, slot).bytes = octets
+    memcpy(slot_note(service, slot), parts, sizeof(Parts))
+    return slot
 
 
 cdef inline uint64_t answer_request(Service *service, Session *session, const Request *request) noexcept nogil:
@@ -88,7 +136,7 @@ cdef inline uint64_t answer_request(Service *service, Session *session, const Re
         flags |= SLOT_KEEP_ALIVE
     if request.expects_continue and has_body and request.minor:
         flags |= SLOT_CLOSE             # we never ask for the body: RFC 9110 10.1.1
-    slot = stage_answer(service, session, request, http_select(&service.store, request, service.scratch), flags)
+    slot = stage_answer(service, session, request, flags)
     if has_body and not session.flags & SESSION_CLOSING:
         body_begin(&session.body, request.content_length, request.chunked)
         return 0
@@ -99,12 +147,11 @@ cdef inline uint64_t end_body(Service *service, Session *session) noexcept nogil
     """The request's body is read past: its response begins. A body that cannot be followed makes
     the request malformed: one error takes the place of the response."""
     cdef Slot *slot = session_slot(service, session, session.slot_count - 1)
+    cdef bint head_only = slot.flags & SLOT_HEAD_ONLY != 0
     if session.body.state == BODY_NONE:
         return begin_response(service, slot)
-    session.slot_count -= 1
-    return refuse_request(
-        service, session, 400 if session.body.state == BODY_BAD else 413, slot.flags & SLOT_HEAD_ONLY != 0
-    )
+    drop_last_response(service, session)
+    return refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413, head_only)
 
 
 cdef inline uint32_t parse_requests(

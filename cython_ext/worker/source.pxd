@@ -8,14 +8,20 @@ is what was sent before.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cython_ext.content.store cimport image_response, store_copy_body
+from cython_ext.content.store cimport Store, image_line, image_response, store_copy_body
+from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
 from cython_ext.worker.queue cimport (
-    SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_UNSATISFIABLE, SLOT_VARIANT,
-    Service, Session, Slot, session_slot, slot_bytes, slot_extent, tail_bytes, variant_head_bytes,
+    session_slot, slot_bytes, slot_extent, slot_head_bytes, slot_note, slot_parts, slot_store, tail_bytes,
 )
-from cython_ext.worker.variant cimport not_modified_head, partial_head, unsatisfiable_head
+from cython_ext.worker.service cimport (
+    SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_MADE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT,
+    SLOT_UNSATISFIABLE, Service, Session, Slot,
+)
+from cython_ext.worker.variant cimport (
+    multipart_head, not_modified_head, part_text, part_text_bytes, partial_head, parts_end, unsatisfiable_head,
+)
 
 
 cdef inline uint16_t source_fill(
@@ -50,28 +56,71 @@ cdef inline uint16_t response_fill(
     Service *service, const Slot *slot, uint64_t position, uint32_t octets, uint8_t *out
 ) noexcept nogil:
     """A range within one response; the sum's words count from its first octet."""
-    cdef const image_response *response = &service.store.responses[slot.response]
-    cdef bint variant = slot.flags & SLOT_VARIANT != 0
-    cdef uint32_t lead_bytes = (
-        variant_head_bytes(service, slot) if variant else response.head_bytes
-    ) + tail_bytes(slot.flags)
+    cdef const Store *store = slot_store(service, slot)
+    cdef const image_response *response = &store.responses[slot.response]
+    cdef bint made = slot.flags & SLOT_MADE != 0 or slot.line != 0
+    cdef uint32_t lead_bytes = slot_head_bytes(service, slot)
     cdef uint64_t first = slot_extent(service, slot).first if slot.flags & SLOT_PARTIAL else 0
     cdef uint32_t step = 0
     cdef uint16_t total = 0
     cdef uint16_t part
     if position < lead_bytes:
         step = <uint32_t>min(<uint64_t>octets, lead_bytes - position)
-        if variant:
-            total = variant_fill_part(service, response, slot, <uint32_t>position, step, out)
+        if made:
+            total = made_fill_part(service, response, slot, <uint32_t>position, step, out)
         elif position == 0 and step == lead_bytes:
             total = lead_fill(service, response, slot, out)
         else:
             total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
     if step < octets:
-        part = store_copy_body(
-            &service.store, response, first + position + step - lead_bytes, octets - step, out + step
-        )
+        position = position + step - lead_bytes
+        if slot.flags & SLOT_PARTS:
+            part = parts_fill(service, store, response, slot_parts(service, slot), position, octets - step, out + step)
+        else:
+            part = store_copy_body(store, response, first + position, octets - step, out + step)
         total = sum_add(total, sum_swap(part) if step & 1 else part)
+    return total
+
+
+cdef inline uint16_t parts_fill(
+    Service *service, const Store *store, const image_response *response, const Parts *parts, uint64_t position,
+    uint32_t octets, uint8_t *out,
+) noexcept nogil:
+    """A range of a multipart content: made anew each time, from the extents. `parts` lies in a note."""
+    cdef const uint8_t *head = store.image + response.head_offset
+    cdef const Extent *extent
+    cdef uint32_t i, step, text_bytes
+    cdef uint32_t done = 0
+    cdef uint16_t total = 0
+    cdef uint16_t sum
+    for i in range(parts.count + 1):
+        if i < parts.count:
+            extent = &parts.extent[i]
+            text_bytes = part_text_bytes(head, response, extent)
+            if position < text_bytes and done < octets:
+                part_text(head, response, extent, service.lead)
+        else:
+            extent = NULL
+            text_bytes = parts_end(head, response, service.lead)
+        if position < text_bytes and done < octets:
+            step = min(octets - done, text_bytes - <uint32_t>position)
+            memcpy(out + done, service.lead + position, step)
+            sum = sum_octets(out + done, step)
+            total = sum_add(total, sum_swap(sum) if done & 1 else sum)
+            done += step
+            position += step
+        if position < text_bytes or extent == NULL:
+            break
+        position -= text_bytes
+        if position < extent.bytes and done < octets:
+            step = <uint32_t>min(<uint64_t>(octets - done), extent.bytes - position)
+            sum = store_copy_body(store, response, extent.first + position, step, out + done)
+            total = sum_add(total, sum_swap(sum) if done & 1 else sum)
+            done += step
+            position += step
+        if position < extent.bytes:
+            break
+        position -= extent.bytes
     return total
 
 
@@ -100,7 +149,7 @@ cdef inline uint16_t lead_fill(
     cdef uint32_t tail = tail_bytes(slot.flags)
     cdef uint16_t total
     cdef uint16_t part
-    memcpy(out, service.store.image + response.head_offset, response.head_bytes)
+    memcpy(out, slot_store(service, slot).image + response.head_offset, response.head_bytes)
     memcpy(out + response.date_offset, date.text, DATE_BYTES)
     memcpy(out + response.head_bytes, tail_text(slot.flags), tail)
     part = sum_octets(out + response.head_bytes, tail)
@@ -116,29 +165,45 @@ cdef inline uint16_t lead_fill_part(
     cdef Date room
     cdef const Date *date = slot_date(service, slot, &room)
     cdef uint32_t end = position + octets
-    copy_overlap(out, position, end, service.store.image + response.head_offset, 0, response.head_bytes)
+    copy_overlap(out, position, end, slot_store(service, slot).image + response.head_offset, 0, response.head_bytes)
     copy_overlap(out, position, end, date.text, response.date_offset, DATE_BYTES)
     copy_overlap(out, position, end, tail_text(slot.flags), response.head_bytes, tail_bytes(slot.flags))
     return sum_octets(out, octets)
 
 
-cdef inline uint16_t variant_fill_part(
+cdef inline uint16_t made_fill_part(
     Service *service, const image_response *response, const Slot *slot,
     uint32_t position, uint32_t octets, uint8_t *out,
 ) noexcept nogil:
-    """Head and tail of a 206, 304 or 416, or part of them: made whole each time, summed as written."""
+    """Head and tail that are not as in the image, or part of them: made whole each time, summed as written."""
     cdef Date room
     cdef const uint8_t *date = &slot_date(service, slot, &room).text[0]
-    cdef const uint8_t *head = service.store.image + response.head_offset
+    cdef const Store *store = slot_store(service, slot)
+    cdef const uint8_t *head = store.image + response.head_offset
+    cdef const image_line *line
+    cdef uint8_t *lead = service.lead
     cdef uint32_t size
     if slot.flags & SLOT_NOT_MODIFIED:
-        size = not_modified_head(head, response, date, service.lead)
+        size = not_modified_head(head, response, date, lead)
     elif slot.flags & SLOT_UNSATISFIABLE:
-        size = unsatisfiable_head(head, response, date, service.lead)
+        size = unsatisfiable_head(head, response, date, lead)
+    elif slot.flags & SLOT_PARTIAL:
+        size = partial_head(head, response, date, slot_extent(service, slot), lead)
+    elif slot.flags & SLOT_PARTS:
+        size = multipart_head(head, response, date, slot_extent(service, slot).bytes, lead)
     else:
-        size = partial_head(head, response, date, slot_extent(service, slot), service.lead)
-    memcpy(service.lead + size, tail_text(slot.flags), tail_bytes(slot.flags))
-    memcpy(out, service.lead + position, octets)
+        size = response.head_bytes
+        memcpy(lead, head, size)
+        memcpy(lead + response.date_offset, date, DATE_BYTES)
+    if slot.line:
+        line = &store.lines[slot.line - 1]
+        memcpy(lead + size, store.texts + line.offset, line.bytes)
+        size += line.bytes
+    if slot.flags & SLOT_TEXT:
+        memcpy(lead + size, slot_note(service, slot), slot_extent(service, slot).bytes)
+        size += <uint32_t>slot_extent(service, slot).bytes
+    memcpy(lead + size, tail_text(slot.flags), tail_bytes(slot.flags))
+    memcpy(out, lead + position, octets)
     return sum_octets(out, octets)
 
 

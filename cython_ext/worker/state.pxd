@@ -19,11 +19,13 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.flight cimport Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
+from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
 from cython_ext.wire.bytes cimport load_u64
-from cython_ext.worker.queue cimport (
-    Service, Session, service_init, service_release, session_end, session_start,
+from cython_ext.worker.queue cimport session_end
+from cython_ext.worker.service cimport (
+    GENERATIONS_MOST, Service, Session, service_init, service_release, session_start,
 )
 
 cdef extern from "abi/atomics.h" nogil:
@@ -50,6 +52,7 @@ cdef struct WorkerConfig:
     uint32_t connections
     uint32_t request_buffers
     uint32_t flights                # connections that may have a flight block at a time
+    uint32_t reassemblies           # connections that may hold octets out of order at a time
     uint32_t per_source             # connections that one source may have; 0: as many as there are
     bint newreno                    # congestion control: NewReno instead of CUBIC
     uint32_t mtu                    # octets of the IP packet
@@ -74,6 +77,11 @@ cdef struct Worker:
     Session *sessions               # by the record's number
     Flight *flights                 # blocks for connections with more than one segment out
     Pool flight_pool
+    Reassembly *reassemblies        # blocks for connections that received something out of order
+    Pool reassembly_pool
+    uint32_t reassembly_hand        # block at which the next search for one to give up begins
+    uint32_t duplicate_of           # connection whose next bare ACK reports `duplicate`, or NIL
+    Duplicate duplicate
     Service service
     Counters counters
     Counters published              # copy for other threads
@@ -82,8 +90,12 @@ cdef struct Worker:
     uint32_t listed_mask
     uint32_t listed_head            # free-running
     uint32_t listed_tail
+    int wake_fd                     # eventfd that ends a sleep, or -1
     uint32_t stop                   # set by another thread
     uint32_t drain                  # set by another thread
+    uint32_t offered                # generation of the image to serve, set by another thread
+    uint32_t serving                # published: the one that is served
+    uint32_t held[GENERATIONS_MOST]  # published: responses that are still made from each
     uint32_t open_connections       # published: records but those in TIME-WAIT
 
 
@@ -96,6 +108,7 @@ cdef inline int worker_init(
         ring *= 2
     memset(worker, 0, sizeof(Worker))
     worker.config = config[0]
+    worker.wake_fd = -1
     replies_init(&worker.replies)
     if (
         table_init(&worker.table, config.connections, &config.table_key) != 0
@@ -114,6 +127,10 @@ cdef inline int worker_init(
         return -1
     if worker.flights == NULL or pool_init(&worker.flight_pool, config.flights) != 0:
         return -1
+    worker.duplicate_of = NIL
+    worker.reassemblies = <Reassembly *>calloc(config.reassemblies, sizeof(Reassembly))
+    if worker.reassemblies == NULL or pool_init(&worker.reassembly_pool, config.reassemblies) != 0:
+        return -1
     return 0 if worker.sessions != NULL and worker.listed != NULL else -1
 
 
@@ -125,10 +142,13 @@ cdef inline void worker_release(Worker *worker) noexcept nogil:
     free(worker.sessions)
     free(worker.listed)
     free(worker.flights)
+    free(worker.reassemblies)
     pool_release(&worker.flight_pool)
+    pool_release(&worker.reassembly_pool)
     worker.sessions = NULL
     worker.listed = NULL
     worker.flights = NULL
+    worker.reassemblies = NULL
 
 
 cdef inline Flight *connection_flight(Worker *worker, const TcpConn *conn) noexcept nogil:
@@ -153,6 +173,13 @@ cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:
     if conn.flight != NIL:
         pool_give(&worker.flight_pool, conn.flight)
         conn.flight = NIL
+
+
+cdef inline void reassembly_give(Worker *worker, TcpConn *conn) noexcept nogil:
+    """Nothing is held out of order any more: the block is free."""
+    if conn.reassembly:
+        pool_give(&worker.reassembly_pool, <uint32_t>conn.reassembly - 1)
+        conn.reassembly = 0
 
 
 cdef inline uint64_t source_hash(const Worker *worker, const TcpConn *conn) noexcept nogil:
@@ -180,6 +207,9 @@ cdef inline void connection_end(Worker *worker, uint32_t number) noexcept nogil:
         wait_unlink(&worker.table, number)
     session_end(&worker.service, &worker.sessions[number])
     flight_give(worker, conn)
+    reassembly_give(worker, conn)
+    if worker.duplicate_of == number:
+        worker.duplicate_of = NIL
     source_release(worker, conn)
     conn.flags = 0
     table_remove(&worker.table, number)
@@ -195,10 +225,19 @@ cdef inline void output_list(Worker *worker, uint32_t number) noexcept nogil:
     worker.listed_head += 1
 
 
+cdef inline void generations_publish(Worker *worker) noexcept nogil:
+    """How many responses are still made from each image, for the thread that unmaps them."""
+    cdef int i
+    for i in range(GENERATIONS_MOST):
+        if worker.held[i] != worker.service.queued[i]:
+            atomic_store_u32(&worker.held[i], worker.service.queued[i])
+
+
 cdef inline void worker_publish(Worker *worker, uint64_t now_ns) noexcept nogil:
     """Copies the counters for other threads."""
     cdef int i
     for i in range(COUNTER_COUNT):
         atomic_publish_u64(&worker.published.value[i], worker.counters.value[i])
+    generations_publish(worker)
     atomic_store_u32(&worker.open_connections, worker.table.in_use - worker.table.waiting)
     worker.published_ns = now_ns

@@ -9,14 +9,16 @@ from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.congestion cimport congestion_idle
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, TcpConn, conn_flight, conn_may_send_data, tick_of,
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
+    conn_flight, conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport rto_arm, rto_ticks
 from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit
 from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
+from cython_ext.tcp.reassembly cimport SACK_BLOCKS_MOST, SackBlocks, sack_add, sack_from
 from cython_ext.tcp.syn cimport syn_ack_emit
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.queue cimport Session
+from cython_ext.worker.service cimport Session
 from cython_ext.worker.session cimport session_window
 from cython_ext.worker.source cimport source_fill
 from cython_ext.worker.state cimport (
@@ -97,7 +99,7 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
             )
         frame.bytes = tcp_emit(
             conn, &worker.local, port.mac, frame.data, plan.seq, plan.flags, plan.octets, total,
-            session_window(session), plan.octets > 0 and not plan.again, now_ns,
+            session_window(session), plan.octets > 0 and not plan.again, NULL, now_ns,
         )
         port_send(worker, port, &frame)
         if conn.flight == NIL and not plan.again and conn_flight(conn):
@@ -120,7 +122,7 @@ cdef inline void send_due(Worker *worker, uint32_t number, Spare *spare, uint64_
     cdef TcpConn *conn = &worker.table.conns[number]
     if conn_may_send_data(conn):
         send_data(worker, number, spare, now_ns)
-    if conn.flags & CONN_ACK_NOW:
+    if conn.flags & (CONN_ACK_NOW | CONN_SACK_DUE):
         send_bare(worker, number, spare, TCP_ACK, now_ns)
 
 
@@ -131,16 +133,35 @@ cdef inline void send_bare(
     cdef TcpConn *conn = &worker.table.conns[number]
     cdef Port *port = &worker.ports[conn.driver]
     cdef Frame frame
+    cdef SackBlocks sack
     if not port_frame(worker, port, spare, &frame):
         output_list(worker, number)
         return
+    sack.count = 0
+    if not flags & TCP_RST:
+        fill_sack(worker, number, &sack)
     frame.bytes = tcp_emit(
         conn, &worker.local, port.mac, frame.data, conn.snd_max, flags, 0, 0,
-        session_window(&worker.sessions[number]), False, now_ns,
+        session_window(&worker.sessions[number]), False, &sack, now_ns,
     )
     if flags & TCP_RST:
         count(&worker.counters, C_RST_SENT)
     port_send(worker, port, &frame)
+
+
+cdef inline void fill_sack(Worker *worker, uint32_t number, SackBlocks *sack) noexcept nogil:
+    """What an ACK says of octets received out of order or twice (RFC 2018 4, RFC 2883 4). Segments with
+    payload say nothing: their size is planned without options that come and go."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef uint32_t most = SACK_BLOCKS_MOST - 1 if conn.flags & CONN_TIMESTAMPS else SACK_BLOCKS_MOST
+    conn.flags &= ~<uint32_t>CONN_SACK_DUE
+    if not conn.flags & CONN_SACK:
+        return
+    if worker.duplicate_of == number:
+        worker.duplicate_of = NIL
+        sack_add(sack, worker.duplicate.start, worker.duplicate.end)
+    if conn.reassembly:
+        sack_from(sack, &worker.reassemblies[conn.reassembly - 1], most)
 
 
 cdef inline void send_syn_ack(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:

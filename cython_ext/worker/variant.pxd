@@ -1,15 +1,15 @@
-"""Heads of 206, 304 and 416, made of the head of the 200 that they stand for.
+"""Heads of 206, 304 and 416, made of the head of the 200 that they stand for, and what is between parts.
 
 Another status line, then what of the 200's fields belongs there too, then what is the answer's own.
 Nothing of it lies in the image: a site has no more heads for being able to answer parts.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
 
 from cython_ext.content.store cimport image_response
 from cython_ext.http.date cimport DATE_BYTES
-from cython_ext.http.byterange cimport Extent
+from cython_ext.http.byterange cimport Extent, Parts
 
 cdef enum:
     LINE_206_BYTES = 30
@@ -18,6 +18,10 @@ cdef enum:
     DATE_END_BYTES = 31             # the date and its CRLF
     PARTIAL_BYTES = 43              # what partial_text writes but for its numbers
     UNSATISFIABLE_BYTES = 44        # likewise
+    BOUNDARY_BYTES = 22             # the entity tag without its quotes: no content has its own digest in it
+    MULTIPART_BYTES = 87            # what multipart_text writes but for its number
+    PART_BYTES = 55                 # what part_text writes but for its numbers and the Content-Type line
+    PARTS_END_BYTES = 30
 
 cdef struct Writer:
     uint8_t *out
@@ -99,3 +103,99 @@ cdef inline uint32_t partial_head(
     memcpy(out + LINE_206_BYTES + response.date_offset - response.line_bytes, date, DATE_BYTES)
     partial_text(&writer, extent, response.body_bytes)
     return writer.bytes
+
+
+# ---- several parts (RFC 9110 14.6) ----
+
+cdef inline uint32_t type_line_bytes(const uint8_t *head, const image_response *response) noexcept nogil:
+    """The line Content-Type with its CRLF, which begins at meta_end."""
+    cdef const uint8_t *line = head + response.meta_end
+    cdef const uint8_t *end = <const uint8_t *>memchr(line, 10, response.head_bytes - response.meta_end)
+    return <uint32_t>(end - line) + 1
+
+
+cdef inline void multipart_text(
+    Writer *writer, const uint8_t *boundary, uint64_t content_bytes
+) noexcept nogil:
+    write_octets(writer, b"Content-Type: multipart/byteranges; boundary=", 45)
+    write_octets(writer, boundary, BOUNDARY_BYTES)
+    write_octets(writer, b"\r\nContent-Length: ", 18)
+    write_number(writer, content_bytes)
+    write_octets(writer, b"\r\n", 2)
+
+
+cdef inline uint32_t multipart_head(
+    const uint8_t *head, const image_response *response, const uint8_t *date, uint64_t content_bytes, uint8_t *out
+) noexcept nogil:
+    """As of one part, but that the content's type is the parts' now."""
+    cdef Writer writer
+    cdef uint32_t type_end = response.meta_end + type_line_bytes(head, response)
+    writer.out = out
+    writer.bytes = 0
+    write_octets(&writer, b"HTTP/1.1 206 Partial Content\r\n", LINE_206_BYTES)
+    write_octets(&writer, head + response.line_bytes, response.meta_end - response.line_bytes)
+    memcpy(out + LINE_206_BYTES + response.date_offset - response.line_bytes, date, DATE_BYTES)
+    write_octets(&writer, head + type_end, response.length_offset - type_end)
+    multipart_text(&writer, head + response.etag_offset + 1, content_bytes)
+    return writer.bytes
+
+
+cdef inline uint32_t part_text(
+    const uint8_t *head, const image_response *response, const Extent *extent, uint8_t *out
+) noexcept nogil:
+    """What stands before a part's octets."""
+    cdef Writer writer
+    writer.out = out
+    writer.bytes = 0
+    write_octets(&writer, b"\r\n--", 4)
+    write_octets(&writer, head + response.etag_offset + 1, BOUNDARY_BYTES)
+    write_octets(&writer, b"\r\n", 2)
+    write_octets(&writer, head + response.meta_end, type_line_bytes(head, response))
+    write_octets(&writer, b"Content-Range: bytes ", 21)
+    write_number(&writer, extent.first)
+    write_octets(&writer, b"-", 1)
+    write_number(&writer, extent.first + extent.bytes - 1)
+    write_octets(&writer, b"/", 1)
+    write_number(&writer, response.body_bytes)
+    write_octets(&writer, b"\r\n\r\n", 4)
+    return writer.bytes
+
+
+cdef inline uint32_t part_text_bytes(
+    const uint8_t *head, const image_response *response, const Extent *extent
+) noexcept nogil:
+    """Octets that part_text writes, without writing them."""
+    return PART_BYTES + type_line_bytes(head, response) + (
+        decimal_digits(extent.first) + decimal_digits(extent.first + extent.bytes - 1)
+        + decimal_digits(response.body_bytes)
+    )
+
+
+cdef inline uint32_t parts_end(const uint8_t *head, const image_response *response, uint8_t *out) noexcept nogil:
+    """What stands behind the last part."""
+    cdef Writer writer
+    writer.out = out
+    writer.bytes = 0
+    write_octets(&writer, b"\r\n--", 4)
+    write_octets(&writer, head + response.etag_offset + 1, BOUNDARY_BYTES)
+    write_octets(&writer, b"--\r\n", 4)
+    return writer.bytes
+
+
+cdef inline uint64_t parts_bytes(
+    const uint8_t *head, const image_response *response, const Parts *parts
+) noexcept nogil:
+    """Octets of the whole multipart content."""
+    cdef uint32_t i
+    cdef uint64_t total = PARTS_END_BYTES
+    for i in range(parts.count):
+        total += part_text_bytes(head, response, &parts.extent[i]) + parts.extent[i].bytes
+    return total
+
+
+cdef inline uint32_t decimal_digits(uint64_t number) noexcept nogil:
+    cdef uint32_t digits = 1
+    while number >= 10:
+        number //= 10
+        digits += 1
+    return digits

@@ -239,6 +239,9 @@ def parse_options(octets: bytes) -> Options:
             options = replace(options, scale=value[0])
         elif kind == 4 and size == 2:
             options = replace(options, sack_permitted=True)
+        elif kind == 5 and size % 8 == 2:
+            edges = struct.unpack(f"!{size // 4}I", value)
+            options = replace(options, sack=tuple(zip(edges[::2], edges[1::2], strict=True)))
         else:
             assert kind == 8 and size == 10, f"option kind {kind} of {size} octets"
             options = replace(options, timestamps=struct.unpack("!II", value))

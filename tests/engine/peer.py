@@ -174,7 +174,8 @@ class Peer:
             self.ts_recent = got.options.timestamps[0]
         if "S" in got.flags:
             return
-        assert got.options == Options(timestamps=got.options.timestamps)
+        assert got.options == Options(timestamps=got.options.timestamps, sack=got.options.sack)
+        assert not got.options.sack or (self.sack and not got.size), "SACK as agreed, in bare ACKs"
         assert got.size <= self.payload_most, f"{got.size} octets, at most {self.payload_most}"
         end = got.seq + got.size
         probe = got.size == 1 and got.seq == self.edge

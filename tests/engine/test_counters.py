@@ -61,6 +61,7 @@ def test_every_counter_moves_or_says_why_not(make_host: MakeHost) -> None:
         _handshakes,
         _strange_segments,
         _losses,
+        _out_of_order,
         _responses,
         _timeouts,
         _sack_and_ecn,
@@ -123,6 +124,15 @@ def _strange_segments(make_host: MakeHost) -> list[Host]:
     peer.send("A", options=Options())
     Peer(host, port=2).send("A")
     Peer(host, port=3).connect().send("R")
+    return [host]
+
+
+def _out_of_order(make_host: MakeHost) -> list[Host]:
+    host = make_host(reassembly_blocks=1)
+    for i in range(2):
+        Peer(host, port=1 + i).connect().ask("A", b"x", seq=9)
+    host.sleep(2000)
+    Peer(host, port=3).connect().ask("A", b"x", seq=9)
     return [host]
 
 

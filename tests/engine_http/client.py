@@ -133,7 +133,7 @@ class Connection:
         self.peer_reset = False
         self.peer_window = 0
         self.windows: list[int] = []  # every window advertised to us
-        self.snd_una = self.snd_nxt = 0x7FFFFF00 + port
+        self.snd_una = self.snd_nxt = self.snd_max = 0x7FFFFF00 + port
         self.rcv_nxt = self.peer_isn = 0
         self.acked = 0  # octets of `received` that we acknowledged
         self.waiting: deque[bytes] = deque()
@@ -174,7 +174,7 @@ class Connection:
         """Sends again what the server did not take."""
         again, self.flight = self.flight, deque()
         self.waiting.extendleft(reversed([piece for _, piece in again]))
-        self.snd_nxt = self.snd_una
+        self.snd_max, self.snd_nxt = max(self.snd_max, self.snd_nxt), self.snd_una
         self.net.settle()
 
     @property
@@ -223,8 +223,14 @@ class Connection:
             return
         self.peer_window = int.from_bytes(segment[14:16], "big")
         self.windows.append(self.peer_window)
-        assert self.snd_una <= ack <= self.snd_nxt, "an acknowledgement of what was not sent"
+        assert self.snd_una <= ack <= max(self.snd_nxt, self.snd_max), "what was not sent is acknowledged"
         self.snd_una = ack
+        while self.snd_nxt < ack:  # behind a hole, and held by the server meanwhile
+            piece = self.waiting.popleft()
+            taken = min(len(piece), ack - self.snd_nxt)
+            self.snd_nxt += taken
+            if piece[taken:]:
+                self.waiting.appendleft(piece[taken:])
         while self.flight and self.flight[0][0] + len(self.flight[0][1]) <= ack:
             self.flight.popleft()
         if self.flight and self.flight[0][0] < ack:

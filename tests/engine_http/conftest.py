@@ -36,7 +36,7 @@ def make_net(site: Site) -> Iterator[NetMaker]:
     nets: list[Net] = []
 
     def make(**options: Any) -> Net:
-        nets.append(Net(site.image.buffer, **{"wall_s": WALL_S} | options))
+        nets.append(Net(**{"image": site.image.buffer, "wall_s": WALL_S} | options))
         return nets[-1]
 
     yield make

@@ -58,6 +58,7 @@ class FakeParts:
         self.settled_queues: tuple[int, ...] = ()
         self.stopped = threading.Event()
         self.draining = False
+        self.offered: list[bytes] = []
         self.connections = 0
         self.any_image = False
 
@@ -149,6 +150,17 @@ class FakeParts:
 
     def drain(self) -> None:
         self.draining = True
+
+    def offer_image(self, image: memoryview) -> bool:
+        self.offered.append(bytes(image))
+        return True
+
+    @property
+    def image_taken(self) -> bool:
+        return True
+
+    def images_held(self) -> int:
+        return 1
 
     def counters(self) -> dict[str, int]:
         """Of the program and of the engine alike."""

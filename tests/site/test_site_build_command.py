@@ -41,7 +41,7 @@ def test_build_prints_json_with_stable_keys(make_site: SiteMaker, tmp_path: Path
         "version": 1,
         "image": str(path),
         "files": 2,
-        "responses": 15,
+        "responses": 17,
         "deduplicated_bytes": 5,
         "skipped": {
             "hidden": 1,

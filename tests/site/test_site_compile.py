@@ -140,7 +140,7 @@ def test_every_error_slot_answers_its_status_and_closes_where_it_must(
     make_site: SiteMaker, compiled: Compiler
 ) -> None:
     image = compiled(make_site({"index.html": b""}))
-    open_ones = {204, 404, 405, 412, 417}
+    open_ones = {204, 404, 405, 406, 412, 417, 421}
     for slot in ErrorSlot:
         response = image.error(slot)
         assert response.status == slot.status

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bypass.site.errorpages import CLOSING, error_page, redirect_page
+from bypass.site.errorpages import CLOSING, error_page, redirect
 from bypass.site.heads import ETAG_BYTES, ETAG_PLACEHOLDER, encode_path, etag, make_head
 from bypass.site.layout import DATE_BYTES, ErrorSlot
 
@@ -103,15 +103,19 @@ FILE_NAMES = st.binary(min_size=1, max_size=12).filter(
 @given(st.lists(FILE_NAMES, min_size=1, max_size=3))
 def test_a_redirect_leads_to_exactly_its_folder_whatever_the_name(names: list[bytes]) -> None:
     target = b"/" + b"/".join(names) + b"/"
-    page = redirect_page(target)
-    response = parsed(page.head.octets, page.head.date_offset, page.body)
+    page = redirect(encode_path(target))
+    body = page.representations[0].source
+    assert isinstance(body, bytes)
+    fields = [("Location", page.location)]
+    head = make_head(page.status, page.content_type, len(body), fields)
+    response = parsed(head.octets, head.date_offset, body)
     location = response.getheader("Location")
     assert location is not None
     assert response.status == 301
     assert unquote_to_bytes(location) == target
     assert urljoin("http://host/somewhere/else", location) == "http://host" + location
     links = Links()
-    links.feed(page.body.decode())
+    links.feed(body.decode())
     assert links.targets == [location]
 
 

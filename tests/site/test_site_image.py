@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import PickleBuffer
 
 import pytest
 
-from bypass._engine import image_hash
+from bypass._engine import image_checksum
 from bypass.errors import ExitCode, SiteError
 from bypass.site import compile as compile_module
+from bypass.site import hosts as hosts_module
 from bypass.site import index as index_module
 from bypass.site.image import is_image, open_image
-from bypass.site.layout import EMPTY_SLOT, HEADER, RESPONSE, SLOT, ErrorSlot, Header
+from bypass.site.index import PathIndex, build_index
+from bypass.site.layout import EMPTY_SLOT, RESPONSE, SLOT, ErrorSlot
 from bypass.site.output import build_image_file
-from bypass.site.plan import Plan, make_plan
-from bypass.site.scan import Scan
-from bypass.site.source import Tick
+from bypass.site.sections import HEADER, Header
 from bypass.site.validate import check_image
 from tests.site.support import SiteMaker
 
@@ -47,7 +47,7 @@ def header_of(octets: bytes) -> Header:
 def resealed(octets: bytes) -> bytes:
     """With a checksum that is right again: the work of a faulty compiler, not of a bad disk."""
     fixed = bytearray(octets)
-    fixed[24:32] = image_hash(octets[HEADER.size :]).to_bytes(8, "little")
+    fixed[24:32] = image_checksum(octets[: HEADER.size], octets[HEADER.size :]).to_bytes(8, "little")
     return bytes(fixed)
 
 
@@ -112,8 +112,8 @@ def test_a_foreign_file_is_refused() -> None:
 
 def test_another_version_is_named(sound: bytes) -> None:
     newer = bytearray(sound)
-    newer[8] = 3
-    assert refusal(bytes(newer)) == "it has version 3, this program reads version 2"
+    newer[8] = 4
+    assert refusal(bytes(newer)) == "it has version 4, this program reads version 3"
 
 
 def patched_response(octets: bytes, place: int, value: int) -> bytes:
@@ -144,7 +144,11 @@ def patched_response(octets: bytes, place: int, value: int) -> bytes:
         (6, 0, "is malformed"),
         (7, 404, "is malformed"),
         (7, 0, "leads out of its sections"),
+        (8, 4, "leads out of its sections"),
         (8, 2, "leads out of its sections"),
+        (15, 1, "leads out of its sections"),
+        (15, 9, "leads out of its sections"),
+        (16, 0, "leads out of its sections"),
         (9, 1, "is malformed"),
         (9, 0, "is malformed"),
         (10, 16, "is malformed"),
@@ -181,10 +185,10 @@ def patched_slot(octets: bytes, place: int, value: int) -> bytes:
     ("place", "value", "why"),
     [
         (0, 0, "cannot be found"),
-        (1, 1000, "names response 1000 of"),
-        (2, 0xFFFFFFF0, "has no proper path"),
-        (3, 0xFFFFFFFF, "has no proper path"),
-        (3, 0, "has no proper path"),
+        (1, 1000, "leads to response 1000 of"),
+        (2, 0xFFFFFFF0, "has no proper key"),
+        (3, 0xFFFFFFFF, "has no proper key"),
+        (3, 0, "has no proper key"),
     ],
 )
 def test_a_slot_that_would_mislead_the_engine_is_refused(
@@ -203,20 +207,19 @@ def test_a_body_that_is_not_aligned_is_refused(sound: bytes) -> None:
 def test_a_path_that_occurs_twice_is_refused(
     make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def plan_twice(found: Scan, tick: Tick) -> Plan:
-        plan = make_plan(found, tick)
-        plan.paths.append(plan.paths[0])
-        return plan
+    def index_twice(keys: Sequence[tuple[bytes, int]], first: int) -> PathIndex:
+        return build_index([*keys, keys[0]], first)
 
-    monkeypatch.setattr(compile_module, "make_plan", plan_twice)
+    monkeypatch.setattr(compile_module, "build_index", index_twice)
+    monkeypatch.setattr(hosts_module, "slots_for", lambda _: 8)
     build_image_file(make_site({"a.css": b"", "b.css": b"", "c.css": b""}), tmp_path / "x.img")
-    assert refusal((tmp_path / "x.img").read_bytes()) == "a path occurs twice"
+    assert refusal((tmp_path / "x.img").read_bytes()) == "a key occurs twice"
 
 
 def test_a_table_that_is_too_full_is_refused(
     make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (compile_module, index_module):
+    for module in (hosts_module, index_module):
         monkeypatch.setattr(module, "slots_for", lambda _: 4)
     build_image_file(make_site({"a.css": b"", "b.css": b"", "c.css": b""}), tmp_path / "x.img")
     assert refusal((tmp_path / "x.img").read_bytes()) == "more than half of its slots are taken"
@@ -242,18 +245,17 @@ def test_a_table_without_an_empty_slot_is_refused(sound: bytes) -> None:
     assert refusal(resealed(bytes(made)))
 
 
-@pytest.mark.parametrize(("offset", "size", "name"), [(128, 4, "max_probe"), (132, 4, "files")])
-def test_counts_in_the_header_are_counted_again(sound: bytes, offset: int, size: int, name: str) -> None:
+def test_the_longest_probe_is_counted_again(sound: bytes) -> None:
     made = bytearray(sound)
-    wrong = int.from_bytes(made[offset : offset + size], "little") + 1
-    made[offset : offset + size] = wrong.to_bytes(size, "little")
-    assert refusal(bytes(made)).startswith(f"{name} is {wrong}, not ")
+    wrong = int.from_bytes(made[240:244], "little") + 1
+    made[240:244] = wrong.to_bytes(4, "little")
+    assert refusal(resealed(bytes(made))).startswith(f"max_probe is {wrong}, not ")
 
 
 def test_an_error_slot_that_answers_something_else_is_refused(sound: bytes) -> None:
     made = bytearray(sound)
-    made[160:164] = (1).to_bytes(4, "little")
-    assert refusal(bytes(made)) == "error 400 answers 404"
+    made[288:292] = (1).to_bytes(4, "little")
+    assert refusal(resealed(bytes(made))) == "error 400 answers 404"
 
 
 def test_only_a_file_that_starts_like_an_image_is_one(sound: bytes, tmp_path: Path) -> None:

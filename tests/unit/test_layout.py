@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from bypass.site import layout
+from bypass.site import layout, sections
 
 HEADERS = Path(__file__).parents[2] / "cython_ext"
 
@@ -20,11 +21,18 @@ PROGRAM = r"""
 #define SHOW(name, value) printf("%s %llu\n", name, (unsigned long long)(value))
 int main(void)
 {
-    static struct image_slot slot;
-    static struct image_response response;
-    static struct image_header header;
-    if (fread(&slot, sizeof slot, 1, stdin) != 1 || fread(&response, sizeof response, 1, stdin) != 1
-        || fread(&header, sizeof header, 1, stdin) != 1 || getchar() != EOF)
+    static struct {
+        struct image_header header;
+        struct image_host host;
+        struct image_response response;
+        struct image_rule rule;
+        struct image_area area;
+        struct image_resource resource;
+        struct image_slot slot;
+        struct image_policy policy;
+        struct image_line line;
+    } all;
+    if (fread(&all, sizeof all, 1, stdin) != 1 || getchar() != EOF)
         return 1;
 %s
     return 0;
@@ -38,16 +46,49 @@ CONSTANTS: dict[str, int] = {
     "IMAGE_DATE_BYTES": layout.DATE_BYTES,
     "IMAGE_ETAG_BYTES": layout.ETAG_BYTES,
     "IMAGE_EMPTY_SLOT": layout.EMPTY_SLOT,
+    "IMAGE_NONE": layout.NONE,
     "IMAGE_ERROR_SLOTS": layout.ERROR_SLOTS,
+    "IMAGE_CAPTURES_MOST": layout.CAPTURES_MOST,
+    "IMAGE_LINES_MOST": layout.LINES_MOST,
+    "IMAGE_LINE_BYTES_MOST": layout.LINE_BYTES_MOST,
     "IMAGE_RESPONSE_CLOSE": layout.RESPONSE_CLOSE,
+    "IMAGE_RESPONSE_CARE": layout.RESPONSE_CARE,
+    "IMAGE_CODING_IDENTITY": layout.CODINGS.index(""),
+    "IMAGE_CODING_GZIP": layout.CODINGS.index("gzip"),
+    "IMAGE_CODING_BR": layout.CODINGS.index("br"),
+    "IMAGE_CODING_ZSTD": layout.CODINGS.index("zstd"),
     "IMAGE_ERROR_COUNT": len(layout.ErrorSlot),
     "sizeof(IMAGE_MAGIC) - 1": len(layout.MAGIC),
-    "memcmp(IMAGE_MAGIC, header.magic, sizeof header.magic)": 0,
-    "sizeof(struct image_slot)": layout.SLOT.size,
-    "sizeof(struct image_response)": layout.RESPONSE.size,
-    "sizeof(struct image_header)": layout.HEADER.size,
+    "memcmp(IMAGE_MAGIC, all.header.magic, sizeof all.header.magic)": 0,
     **{f"IMAGE_{slot.name}": slot.value for slot in layout.ErrorSlot},
+    **{f"IMAGE_RULE_{flag.name}": flag.value for flag in layout.RuleFlag},
+    **{f"IMAGE_HOST_{flag.name}": flag.value for flag in layout.HostFeature},
+    **{f"IMAGE_OP_{op.name}": op.value for op in layout.Op},
+    **{
+        f"IMAGE_KEY_{name}[{place}]": octet
+        for name, key in {
+            "AREA": layout.KEY_AREA,
+            "POLICY": layout.KEY_POLICY,
+            "PAGE": layout.KEY_PAGE,
+            "HOST": layout.KEY_HOST,
+            "WILD_HOST": layout.KEY_WILD_HOST,
+        }.items()
+        for place, octet in enumerate(key + b"\0")
+    },
 }
+
+RECORDS: dict[str, tuple[struct.Struct, tuple[str, ...]]] = {
+    "slot": (layout.SLOT, layout.SLOT_FIELDS),
+    "response": (layout.RESPONSE, layout.RESPONSE_FIELDS),
+    "resource": (layout.RESOURCE, layout.RESOURCE_FIELDS),
+    "rule": (layout.RULE, layout.RULE_FIELDS),
+    "area": (layout.AREA, layout.AREA_FIELDS[:-1]),
+    "policy": (layout.POLICY, layout.POLICY_FIELDS),
+    "line": (layout.LINE, layout.LINE_FIELDS),
+    "host": (layout.HOST, layout.HOST_FIELDS[:-1]),
+    "header": (sections.HEADER, sections.HEADER_FIELDS[1:-1]),
+}
+"""Name of the C record -> its Python twin and the fields that are single numbers."""
 
 
 def ask_compiler(tmp_path: Path, questions: Mapping[str, int], given: bytes) -> dict[str, int]:
@@ -63,41 +104,46 @@ def ask_compiler(tmp_path: Path, questions: Mapping[str, int], given: bytes) -> 
     return {name.replace("~", " "): int(value) for name, value in map(str.split, output.splitlines())}
 
 
-def numbered(fields: tuple[str, ...], first: int) -> dict[str, int]:
-    """A different value for every field, small enough for 16 bits."""
-    return {name: first + number for number, name in enumerate(fields)}
+ORDER = ("header", "host", "response", "rule", "area", "resource", "slot", "policy", "line")
 
 
 def test_every_field_and_constant_is_where_and_what_the_c_header_says(tmp_path: Path) -> None:
-    slot = numbered(layout.SLOT_FIELDS, 101)
-    response = numbered(layout.RESPONSE_FIELDS, 201)
-    header = numbered(layout.HEADER_FIELDS[1:-1], 301)
-    errors = list(range(401, 401 + layout.ERROR_SLOTS))
-    given = layout.SLOT.pack(*slot.values()) + layout.RESPONSE.pack(*response.values())
-    given += layout.HEADER.pack(layout.MAGIC, *header.values(), *errors)
     expected = dict(CONSTANTS)
-    for struct_name, fields in (("slot", slot), ("response", response), ("header", header)):
-        expected |= {f"{struct_name}.{name}": value for name, value in fields.items()}
-    expected |= {f"header.errors[{number}]": value for number, value in enumerate(errors)}
-    expected |= {f"header.reserved[{number}]": 0 for number in range(3)}
-    expected |= {f"response.reserved[{number}]": 0 for number in range(3)}
+    given = b""
+    errors = list(range(401, 401 + layout.ERROR_SLOTS))
+    salt = bytes(range(layout.SALT_BYTES))
+    for number, name in enumerate(ORDER, 1):
+        packer, fields = RECORDS[name]
+        values = {field: 1000 * number + place for place, field in enumerate(fields)}
+        last: list[bytes | int] = [salt] if name == "area" else errors if name in ("header", "host") else []
+        first = [layout.MAGIC] if name == "header" else []
+        given += packer.pack(*first, *values.values(), *last)
+        expected[f"sizeof(struct image_{name})"] = packer.size
+        expected |= {f"all.{name}.{field}": value for field, value in values.items()}
+        if name in ("header", "host"):
+            expected |= {f"all.{name}.errors[{place}]": value for place, value in enumerate(errors)}
+    expected |= {f"all.area.salt[{place}]": value for place, value in enumerate(salt)}
+    expected |= {f"all.header.reserved[{place}]": 0 for place in range(7)}
     assert ask_compiler(tmp_path, expected, given) == expected
 
 
 def test_a_header_packs_to_what_its_fields_say() -> None:
-    sections = layout.Sections(
+    lie = sections.Sections(
         slots_count=8, paths_bytes=65, responses_count=3, heads_bytes=100, sums_count=5, bodies_bytes=7
     )
-    header = layout.Header(sections, checksum=9, max_probe=2, files=1, errors=tuple(range(14)))
-    fields = dict(zip(layout.HEADER_FIELDS, layout.HEADER.unpack(header.pack()), strict=False))
-    assert fields["slots_offset"] == 256
-    assert fields["paths_offset"] == 256 + 8 * 16
-    assert fields["responses_offset"] == 384 + 128
-    assert fields["heads_offset"] == 512 + 3 * 64
-    assert fields["sums_offset"] == 704 + 128
-    assert fields["bodies_offset"] == 832 + 64
-    assert fields["image_bytes"] == 896 + 64
-    assert layout.header_from(layout.HEADER.unpack(header.pack())[1:]) == header
+    header = sections.Header(
+        lie, 9, 2, 1, names_first=4, names_count=4, default_host=0, errors=tuple(range(16))
+    )
+    fields = dict(zip(sections.HEADER_FIELDS, sections.HEADER.unpack(header.pack()), strict=False))
+    assert fields["slots_offset"] == 384
+    assert fields["paths_offset"] == 384 + 8 * 16
+    assert fields["hosts_offset"] == 512 + 128
+    assert fields["responses_offset"] == fields["texts_offset"] == 640 + 128
+    assert fields["heads_offset"] == 768 + 3 * 64
+    assert fields["sums_offset"] == 960 + 128
+    assert fields["bodies_offset"] == 1088 + 64
+    assert fields["image_bytes"] == 1152 + 64
+    assert sections.header_from(sections.HEADER.unpack(header.pack())[1:]) == header
 
 
 @pytest.mark.parametrize(("octets", "expected"), [(0, 0), (1, 64), (64, 64), (65, 128)])

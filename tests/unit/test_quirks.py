@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bypass.nic.ethtool import Ethtool
 from bypass.nic.quirks import QUIRKS, leaves_partial_checksums, needs_full_page_frames, quirks_of
-from bypass.nic.rss import read_indirection, write_indirection
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "drivers.md"
 
@@ -32,6 +32,6 @@ def test_refusals_of_virtio_net_name_the_feature_that_is_missing() -> None:
 
 
 def test_the_loopback_has_no_flow_table() -> None:
-    assert read_indirection("lo") is None
+    assert Ethtool("lo").indirection() is None
     with pytest.raises(OSError, match=r"Operation not (supported|permitted)"):
-        write_indirection("lo", (0, 0))
+        Ethtool("lo").set_indirection((0, 0))

@@ -1,0 +1,92 @@
+"""Everything of `bypass serve` that has to do with reloading, put together for one run."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from bypass.cli.console import Messages
+from bypass.config import ServeOptions
+from bypass.errors import BypassError, UnavailableError
+from bypass.reload.control import ControlSocket, Facts, runtime_folder
+from bypass.reload.maker import ImageMaker
+from bypass.reload.reloader import Reloaded, Reloader
+from bypass.reload.watch import Watcher
+from bypass.serve.server import Server
+from bypass.site.image import SiteImage
+from bypass.site.text import format_bytes
+from bypass.text import plural
+
+
+def maker_for(options: ServeOptions) -> ImageMaker:
+    """Away from the worker's CPU, where there is another."""
+    others = os.sched_getaffinity(0) - {options.cpu} if options.cpu >= 0 else set()
+    return ImageMaker(Path(options.site), options.max_memory or None, others)
+
+
+@contextmanager
+def reloading(
+    server: Server,
+    image: SiteImage,
+    maker: ImageMaker,
+    options: ServeOptions,
+    wanted: threading.Event,
+    messages: Messages,
+) -> Iterator[None]:
+    """Reloads when `wanted` is set, when asked over the control socket and, with --watch, at changes."""
+    with ExitStack() as stack:
+        reloader = Reloader(server, image, maker.make, partial(report, messages), wanted)
+        stack.callback(reloader.close)
+        folder = runtime_folder(options.runtime_folder)
+        handlers = {"about": partial(about, server, options), "reload": partial(_reload, reloader, messages)}
+        try:
+            control = ControlSocket(folder, f"{options.interface}.{options.port}", handlers)
+            stack.callback(control.close)
+        except UnavailableError as error:
+            messages.warn(f"{error}; 'bypass reload' will not find this server, SIGHUP does")
+        if options.watch:
+            stack.callback(Watcher(Path(options.site), reloader.request).close)
+        yield
+
+
+def report(messages: Messages, outcome: Reloaded | BypassError) -> None:
+    if isinstance(outcome, BypassError):
+        messages.error(f"not reloaded, the site is served as before: {outcome}")
+    else:
+        messages.say(words(outcome))
+
+
+def words(outcome: Reloaded) -> str:
+    return (
+        f"reloaded: {plural(outcome.files, 'file')}, {format_bytes(outcome.image_bytes)} of packets,"
+        f" in {outcome.seconds:.2f} s"
+    )
+
+
+def about(server: Server, options: ServeOptions) -> Facts:
+    return {
+        "interface": options.interface,
+        "port": options.port,
+        "pid": os.getpid(),
+        "site": os.path.abspath(options.site),
+        "urls": list(server.plan.urls),
+    }
+
+
+def _reload(reloader: Reloader, messages: Messages) -> Facts:
+    """For the control socket: the asker is told, and so is who watches the server."""
+    try:
+        outcome = reloader.reload()
+    except BypassError as error:
+        report(messages, error)
+        raise
+    report(messages, outcome)
+    facts = msgspec.to_builtins(outcome)
+    assert isinstance(facts, dict)
+    return facts

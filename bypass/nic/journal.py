@@ -1,0 +1,194 @@
+"""What a NIC was like before it was changed, kept in a folder so that a crash of the tool loses nothing.
+
+Owns: one file per interface, written whole and synced before each step; the lock that keeps two tools
+apart. An interface is told by name and network namespace.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from bypass.errors import BypassError, PrivilegeError, UnavailableError
+from bypass.nic.planner import Wish
+from bypass.nic.settings import AnySetting
+from bypass.nic.snapshot import Record
+
+DEFAULT_FOLDER = Path("/var/lib/bypass/nic")
+VERSION = 1
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Owner(Record, frozen=True, kw_only=True):
+    """Who has changed the NIC. kind: "apply", or "serve", whose process restores when it ends.
+
+    started: of the process, in ticks since boot; with it a number that was given out again is told apart.
+    """
+
+    kind: str
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        return start_ticks(self.pid) == self.started
+
+
+class Journal(Record, frozen=True, kw_only=True):
+    """before: every setting as it was. planned: those that we set, with the values they settled at.
+
+    rounded: what was asked of the driver, and what it made of that. doing: the step that was begun last,
+    while phase is "applying". after: every setting once all was done.
+    rollback_at_s: when the change is undone unless confirmed, by the clock that counts since boot
+    (CLOCK_BOOTTIME); None: it stays.
+    """
+
+    version: int = VERSION
+    ifname: str
+    ifindex: int
+    boot_id: str
+    owner: Owner
+    wish: Wish
+    phase: str
+    before: tuple[AnySetting, ...]
+    planned: tuple[AnySetting, ...] = ()
+    rounded: tuple[tuple[AnySetting, AnySetting | None], ...] = ()
+    doing: AnySetting | None = None
+    after: tuple[AnySetting, ...] = ()
+    rollback_at_s: float | None = None
+
+    @property
+    def overdue(self) -> bool:
+        return self.rollback_at_s is not None and now_s() >= self.rollback_at_s
+
+    @property
+    def of_this_boot(self) -> bool:
+        return self.boot_id == boot_id()
+
+
+class Store:
+    """The journals in one folder."""
+
+    def __init__(self, folder: Path = DEFAULT_FOLDER) -> None:
+        self.folder = folder
+
+    def load(self, ifname: str) -> Journal | None:
+        """BypassError for a file that is not a journal."""
+        path = self._path(ifname, "json")
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Journal)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            raise PrivilegeError(
+                f"{path}: cannot be read", why="this needs root", remedy="Run it with sudo"
+            ) from None
+        except (msgspec.DecodeError, OSError) as error:
+            raise BypassError(
+                f"{path}: not a journal of this version of bypass",
+                why=str(error),
+                remedy=f"Put {ifname} back by hand (ethtool), then remove the file",
+            ) from error
+
+    def save(self, journal: Journal) -> None:
+        """On disk when it returns."""
+        path = self._path(journal.ifname, "json")
+        draft = path.with_suffix(".new")
+        with draft.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(journal)))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+        self._sync_folder()
+
+    def remove(self, ifname: str) -> None:
+        self._path(ifname, "json").unlink(missing_ok=True)
+        self._sync_folder()
+
+    @contextmanager
+    def lock(self, ifname: str, *, wait: bool = False) -> Iterator[None]:
+        """Alone on this interface. UnavailableError when another tool is at it; PrivilegeError without root.
+
+        wait: for the other one to end.
+        """
+        with self._open_lock(ifname) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                file.seek(0)
+                raise UnavailableError(
+                    f"{ifname}: another 'bypass nic' is changing it (process {file.read().strip() or '?'})",
+                    remedy="Wait for it to end, then look with 'bypass nic verify'",
+                ) from None
+            file.truncate(0)
+            file.seek(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def _open_lock(self, ifname: str):  # type: ignore[no-untyped-def]  # TextIOWrapper, as a context
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+            return self._path(ifname, "lock").open("a+", encoding="ascii")
+        except PermissionError:
+            raise PrivilegeError(
+                f"{self.folder}: cannot be written", why="this needs root", remedy="Run it with sudo"
+            ) from None
+        except OSError as error:
+            raise BypassError(
+                f"{self.folder}: cannot be used",
+                why=str(error.strerror),
+                remedy="Name another with --state-dir",
+            ) from None
+
+    def _path(self, ifname: str, suffix: str) -> Path:
+        return self.folder / f"{ifname}{_namespace_suffix()}.{suffix}"
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def this_owner(kind: str) -> Owner:
+    return Owner(kind=kind, pid=os.getpid(), started=start_ticks(os.getpid()))
+
+
+def start_ticks(pid: int) -> int:
+    """When the process started; -1 when there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return -1
+    fields = text.rpartition(")")[2].split()
+    return -1 if fields[0] == "Z" else int(fields[19])
+
+
+def boot_id() -> str:
+    """Another one after each start of the machine."""
+    return _BOOT_ID.read_text().strip()
+
+
+def now_s() -> float:
+    """Seconds since boot, time asleep included; the same for every process."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _namespace_suffix() -> str:
+    """Nothing in the machine's own network namespace: an interface of that name is another elsewhere.
+
+    Who may not look at process 1 is taken to be in that namespace.
+    """
+    here = os.stat("/proc/thread-self/ns/net").st_ino
+    try:
+        return "" if here == os.stat("/proc/1/ns/net").st_ino else f"@{here}"
+    except OSError:
+        return ""

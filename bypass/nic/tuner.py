@@ -1,0 +1,307 @@
+"""Carries plans out on a NIC, and takes them back.
+
+The way back does not retrace steps: the journal holds every setting as it was, and restoring is going
+from what is now to that. So it works from wherever a failed step, a crash or a driver's own idea left it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from bypass.errors import BypassError, ExitCode, PrivilegeError, UnavailableError, errno_name
+from bypass.nic.journal import Journal, Owner, Store, boot_id, now_s
+from bypass.nic.kernel import Nic
+from bypass.nic.order import Change, changes, fitted, look
+from bypass.nic.planner import Plan, Step, Wish, make_plan
+from bypass.nic.recipes import Recipe
+from bypass.nic.settings import GLOBAL_KINDS, AnySetting, Coalesce, PortRule, Rings, State, Table, state_of
+from bypass.nic.snapshot import Snapshot, settings_in
+
+ROUNDS = 4
+_ROUNDED = (Rings, Coalesce)
+"""Kinds where a driver may take the next value that it can do."""
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """steps: carried out now; none: all was as planned. plan: as made at the start."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """changed: settings that were put back. remaining: those that could not be. why: nothing was to do."""
+
+    changed: tuple[Change, ...] = ()
+    remaining: tuple[Change, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """now None: there is no such thing any more."""
+
+    planned: AnySetting
+    now: AnySetting | None
+
+
+class InterruptedChange(BypassError):
+    """Ctrl-C while steps were under way."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class StepFailed(Exception):
+    """Of one write: the setting and what is known of the reason."""
+
+    def __init__(self, setting: AnySetting, why: str, errno: int | None = None) -> None:
+        super().__init__(why)
+        self.setting, self.why, self.errno = setting, why, errno
+
+
+class Tuner:
+    """One interface and its journal. Callers hold the store's lock."""
+
+    def __init__(self, nic: Nic, store: Store, notice: Notice) -> None:
+        self._nic = nic
+        self._store = store
+        self._notice = notice
+
+    def apply(
+        self,
+        wish: Wish,
+        recipe: Recipe,
+        owner: Owner,
+        *,
+        rollback_after_s: float | None = None,
+        on_journal: Callable[[], None] | None = None,
+    ) -> Applied:
+        """Carries the plan out. BypassError when a step fails: then all is as before, or it says what is not.
+
+        on_journal: called once, when there is something to roll back and before the first change.
+        """
+        seen = self._nic.snapshot()
+        plan = make_plan(seen, wish, recipe)
+        journal = self._opened(seen, wish, owner, rollback_after_s)
+        steps = _left_to_do(plan, journal)
+        if not steps:
+            return Applied(plan, ())
+        self._store.save(journal)
+        if on_journal is not None:
+            on_journal()
+        done: list[Step] = []
+        try:
+            journal = self._carry_out(steps, journal, wish, recipe, done)
+        except (StepFailed, KeyboardInterrupt) as failure:
+            raise self._rolled_back(failure, len(done)) from failure
+        after = tuple(settings_in(self._nic.snapshot()).values())
+        self._store.save(msgspec.structs.replace(journal, phase="applied", doing=None, after=after))
+        return Applied(plan, tuple(done))
+
+    def restore(self) -> Restored:
+        """Back to what the journal says was before; the journal is gone when nothing remains to be done."""
+        journal = self._store.load(self._nic.ifname)
+        if journal is None:
+            return Restored(why="nothing was changed")
+        if not journal.of_this_boot:
+            self._store.remove(self._nic.ifname)
+            return Restored(why="the machine was started anew since, which undid the change")
+        target = _way_back(journal)
+        try:
+            seen = self._nic.snapshot()
+        except UnavailableError:
+            if any(isinstance(setting, GLOBAL_KINDS) for setting in target.values()):
+                raise
+            self._store.remove(self._nic.ifname)
+            return Restored(why="the interface is gone, and its settings with it")
+        why = ""
+        if journal.ifindex != seen.link.index:
+            target = {key: value for key, value in target.items() if isinstance(value, GLOBAL_KINDS)}
+            why = "the interface was made anew since, which undid the change"
+        self._store.save(msgspec.structs.replace(journal, phase="restoring", rollback_at_s=None))
+        changed, remaining = self._go_back(target)
+        if not remaining:
+            self._store.remove(self._nic.ifname)
+        return Restored(tuple(changed), tuple(remaining), why)
+
+    def verify(self) -> tuple[Journal | None, list[Drift]]:
+        """The journal, and where the NIC is not as planned."""
+        journal = self._store.load(self._nic.ifname)
+        if journal is None:
+            return None, []
+        now = settings_in(self._nic.snapshot())
+        drifted = [
+            Drift(planned, look(now, planned)) for planned in journal.planned if look(now, planned) != planned
+        ]
+        return journal, drifted
+
+    def confirm(self) -> Journal | None:
+        """The change stays. None when nothing waits to be confirmed."""
+        journal = self._store.load(self._nic.ifname)
+        if journal is None or journal.rollback_at_s is None:
+            return None
+        self._store.save(msgspec.structs.replace(journal, rollback_at_s=None))
+        return journal
+
+    # -- forward
+
+    def _opened(self, seen: Snapshot, wish: Wish, owner: Owner, rollback_after_s: float | None) -> Journal:
+        """The journal that this apply continues, or a new one."""
+        rollback_at_s = None if rollback_after_s is None else now_s() + rollback_after_s
+        journal = self._store.load(self._nic.ifname)
+        now = settings_in(seen)
+        if journal is None or not journal.of_this_boot or journal.ifindex != seen.link.index:
+            return Journal(
+                ifname=self._nic.ifname,
+                ifindex=seen.link.index,
+                boot_id=boot_id(),
+                owner=owner,
+                wish=wish,
+                phase="applying",
+                before=tuple(now.values()),
+                rollback_at_s=rollback_at_s,
+            )
+        # What we have not touched may have been changed by somebody else meanwhile: that is its "before".
+        ours = {setting.key for setting in _way_back(journal).values()}
+        before = {**{key: value for key, value in now.items() if key not in ours}}
+        before.update({setting.key: setting for setting in journal.before if setting.key in ours})
+        return msgspec.structs.replace(
+            journal,
+            owner=owner,
+            wish=wish,
+            phase="applying",
+            before=tuple(before.values()),
+            rollback_at_s=rollback_at_s,
+        )
+
+    def _carry_out(
+        self, steps: list[Step], journal: Journal, wish: Wish, recipe: Recipe, done: list[Step]
+    ) -> Journal:
+        """Rounds: what new channels bring with them (interrupts, queues) is planned when it is there."""
+        for _ in range(ROUNDS):
+            for step in steps:
+                journal = self._take_step(step, journal, done)
+            steps = _left_to_do(make_plan(self._nic.snapshot(), wish, recipe), journal)
+            if not steps:
+                return journal
+        raise StepFailed(steps[0].after, "it does not stay as it is set")
+
+    def _take_step(self, step: Step, journal: Journal, done: list[Step]) -> Journal:
+        seen = self._nic.snapshot()
+        present = look(settings_in(seen), step.after)
+        after = fitted(step.after, present)
+        planned = _replaced(journal.planned, after)
+        if present == after:
+            return msgspec.structs.replace(journal, planned=planned)
+        journal = msgspec.structs.replace(
+            journal, doing=after, planned=planned, before=_with_absent_rule(journal.before, after)
+        )
+        self._store.save(journal)
+        settled = self._write(after, seen)
+        done.append(Step(before=present, after=settled, reason=step.reason, warning=step.warning))
+        if settled != after:
+            self._notice(f"{self._nic.ifname}: {after.key} {after.value} became {settled.value}")
+            journal = msgspec.structs.replace(journal, rounded=(*journal.rounded, (after, settled)))
+        return msgspec.structs.replace(journal, planned=_replaced(planned, settled))
+
+    def _write(self, setting: AnySetting, seen: Snapshot) -> AnySetting:
+        """The value that it has afterwards. StepFailed when the driver refuses it, or makes another of it."""
+        try:
+            self._nic.write(setting, seen)
+        except OSError as error:
+            raise StepFailed(setting, os.strerror(error.errno or 0), error.errno) from error
+        settled = look(settings_in(self._nic.snapshot()), setting)
+        if settled is None or (settled != setting and not isinstance(setting, _ROUNDED)):
+            made = "nothing" if settled is None else settled.value
+            raise StepFailed(setting, f"the driver accepted it and made {made} of it")
+        return settled
+
+    # -- back
+
+    def _rolled_back(self, failure: StepFailed | KeyboardInterrupt, done: int) -> BypassError:
+        """Puts everything back and says so."""
+        restored = self.restore()
+        kind: type[BypassError]
+        if isinstance(failure, KeyboardInterrupt):
+            what, why, kind = f"{self._nic.ifname}: interrupted", "", InterruptedChange
+        else:
+            name = f" ({errno_name(failure.errno)})" if failure.errno else ""
+            setting = failure.setting
+            what = f"{self._nic.ifname}: step {done + 1}, {setting.key} {setting.value}, failed{name}"
+            why = failure.why
+            kind = PrivilegeError if failure.errno in (1, 13) else BypassError
+        if not restored.remaining:
+            return kind(what, why=why, remedy="Everything is as it was before")
+        left = "; ".join(
+            f"{change.after.key} should be {change.after.value}" for change in restored.remaining
+        )
+        return kind(
+            what, why=why, remedy=f"Not put back: {left}. Try again: bypass nic restore {self._nic.ifname}"
+        )
+
+    def _go_back(self, target: State) -> tuple[list[Change], list[Change]]:
+        """What was changed, and what still differs. A step that fails may succeed behind another one."""
+        changed: list[Change] = []
+        left: list[Change] = []
+        for _ in range(ROUNDS):
+            progress = False
+            for change in changes(settings_in(self._nic.snapshot()), target, back=True):
+                progress |= self._put_back(change, changed)
+            left = changes(settings_in(self._nic.snapshot()), target, back=True)
+            if not left or not progress:
+                break
+        return changed, left
+
+    def _put_back(self, change: Change, changed: list[Change]) -> bool:
+        """Whether something came of it."""
+        seen = self._nic.snapshot()
+        present = look(settings_in(seen), change.after)
+        after = fitted(change.after, present) if isinstance(change.after, Table) else change.after
+        if present is None or present == after:
+            return False
+        try:
+            self._write(after, seen)
+        except StepFailed:
+            return False
+        changed.append(Change(present, after))
+        return True
+
+
+def _left_to_do(plan: Plan, journal: Journal) -> list[Step]:
+    """Steps that are not carried out yet; what a driver made of it when asked before counts as reached."""
+    steps = [step for step in plan.steps if (step.after, step.before) not in journal.rounded]
+    return steps if any(step.before != step.after for step in steps) else []
+
+
+def _way_back(journal: Journal) -> State:
+    """What restoring has to set: all that we touched, and what came to differ by it.
+
+    While steps are under way everything counts, since a driver may have changed more than was asked for.
+    """
+    before, after = state_of(journal.before), state_of(journal.after)
+    touched = {setting.key for setting in journal.planned}
+    return {
+        key: value
+        for key, value in before.items()
+        if key in touched
+        or (not isinstance(value, GLOBAL_KINDS) and (not journal.after or after.get(key) != value))
+    }
+
+
+def _replaced(settings: tuple[AnySetting, ...], new: AnySetting) -> tuple[AnySetting, ...]:
+    return (*(setting for setting in settings if setting.key != new.key), new)
+
+
+def _with_absent_rule(before: tuple[AnySetting, ...], setting: AnySetting) -> tuple[AnySetting, ...]:
+    """A rule that was not there is nothing in a snapshot, but something to go back to."""
+    if isinstance(setting, PortRule) and all(one.key != setting.key for one in before):
+        return (*before, PortRule(flow=setting.flow, port=setting.port, queue=None))
+    return before

@@ -1,0 +1,86 @@
+"""The process in which images are made: asked over a socket, answers with words or with a descriptor.
+
+It lives as long as its server, so that what it knows of a folder is still known the next time. It is another
+process so that compiling takes neither the server's interpreter nor, where there are two, its CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from bypass.errors import BypassError
+from bypass.site.image import is_image, open_image
+from bypass.site.output import compile_to_memfd, copy_to_memfd
+
+MESSAGE_BYTES = 1 << 16
+PROGRESS_S = 0.1
+NICENESS = 5
+
+
+class Speaker:
+    """The socket's other end, in JSON."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._next = 0.0
+
+    def say(self, message: dict[str, object], *descriptors: int) -> None:
+        socket.send_fds(self._channel, [json.dumps(message).encode()], descriptors)
+
+    def progress(self, done_bytes: int, total_bytes: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + PROGRESS_S
+            self.say({"done": done_bytes, "total": total_bytes})
+
+
+def make(path: Path, max_bytes: int | None, speaker: Speaker) -> int:
+    """A descriptor of a sound image in memory that nobody can change. Raises SiteError."""
+    if not is_image(path):
+        return compile_to_memfd(path, max_bytes=max_bytes, progress=speaker.progress)[0]
+    fd = copy_to_memfd(path, max_bytes=max_bytes)
+    try:
+        open_image(fd, str(path)).close()
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def answer(request: dict[str, object], speaker: Speaker) -> None:
+    limit = request["max_bytes"]
+    assert limit is None or isinstance(limit, int)
+    try:
+        fd = make(Path(str(request["path"])), limit, speaker)
+    except BypassError as error:
+        facts = {"kind": type(error).__name__, "what": error.what, "why": error.why, "remedy": error.remedy}
+        speaker.say({"error": facts})
+    except (OSError, MemoryError) as error:
+        words = str(error) or type(error).__name__
+        speaker.say(
+            {"error": {"kind": "SiteError", "what": str(request["path"]), "why": words, "remedy": ""}}
+        )
+    else:
+        speaker.say({"made": True}, fd)
+        os.close(fd)
+
+
+def main(channel_fd: int) -> None:
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    with socket.socket(fileno=channel_fd) as channel:
+        speaker = Speaker(channel)
+        while request := channel.recv(MESSAGE_BYTES):  # nothing: the server is gone
+            answer(json.loads(request), speaker)
+
+
+if __name__ == "__main__":
+    try:
+        main(int(sys.argv[1]))
+    except (KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
+        sys.exit(1)

@@ -1,0 +1,135 @@
+"""Has images made by a process of its own (child.py), and takes them over."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bypass import errors
+from bypass.errors import BypassError
+from bypass.reload.child import MESSAGE_BYTES
+from bypass.site.compile import Progress
+from bypass.site.image import SiteImage, open_image
+
+_END_S = 2.0
+
+
+class ImageMaker:
+    """Makes images of one folder, or copies of one image file. One at a time.
+
+    cpus: where the process may run, empty: anywhere. Started when first used; one that was lost is replaced.
+    """
+
+    def __init__(self, path: Path, max_bytes: int | None, cpus: Collection[int] = ()) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._cpus = cpus
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    def make(self, progress: Progress | None = None) -> SiteImage:
+        """A checked, mapped image; the caller closes it. SiteError as the compiler's. What `progress` raises
+        ends the making."""
+        channel = self._started()
+        request = {"path": os.path.abspath(self.path), "max_bytes": self._max_bytes}
+        try:
+            channel.send(json.dumps(request).encode())
+            fd = self._image(channel, progress)
+        except BypassError:
+            raise
+        except OSError:
+            raise self._lost() from None
+        except BaseException:
+            self.close()
+            raise
+        try:
+            return open_image(fd, str(self.path))
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _started(self) -> socket.socket:
+        if self._channel is not None and self._process is not None and self._process.poll() is None:
+            return self._channel
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", "bypass.reload.child", str(theirs.fileno())]
+            # A session of its own: Ctrl-C is the server's affair.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+            )
+        if self._cpus:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(self._process.pid, self._cpus)
+        self._channel = ours
+        return ours
+
+    def _image(self, channel: socket.socket, progress: Progress | None) -> int:
+        while True:
+            message, descriptors = _receive(channel)
+            if not message:
+                raise self._lost()
+            facts = json.loads(message)
+            if descriptors:
+                return descriptors[0]
+            if "error" in facts:
+                raise _error(facts["error"])
+            if progress is not None:
+                progress(facts["done"], facts["total"])
+
+    def _lost(self) -> BypassError:
+        status = self._process.wait() if self._process is not None else 0
+        self.close()
+        ended = f"signal {-status}" if status < 0 else f"exit code {status}"
+        return BypassError(
+            f"{self.path}: the process that compiles it ended unexpectedly ({ended})",
+            remedy="If memory was short, allow less with --max-memory.",
+        )
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    descriptors = array.array("i")
+    message, ancillary, _, _ = channel.recvmsg(
+        MESSAGE_BYTES, socket.CMSG_LEN(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
+    )
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return message, list(descriptors)
+
+
+def _error(facts: dict[str, str]) -> BypassError:
+    kind = getattr(errors, facts["kind"], BypassError)
+    error = kind(facts["what"], why=facts["why"], remedy=facts["remedy"])
+    assert isinstance(error, BypassError)
+    return error

@@ -1,0 +1,133 @@
+"""Hands new images to a running server, one after another, and says how it went.
+
+A failure of any kind leaves the image that is served where it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bypass.errors import BypassError, UnavailableError
+from bypass.serve.notify import notify
+from bypass.site.image import SiteImage
+
+_TAKEN_S = 10.0
+_LOOK_S = 0.002
+
+
+class Serving(Protocol):
+    """What is asked of a server (bypass/serve/server.py)."""
+
+    def offer_image(self, image: memoryview) -> bool: ...
+
+    @property
+    def image_taken(self) -> bool: ...
+
+    def images_held(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """making_s: until the image was there; seconds: until the first request could be answered from it."""
+
+    files: int
+    image_bytes: int
+    making_s: float
+    seconds: float
+
+
+Report = Callable[[Reloaded | BypassError], None]
+
+
+class Reloader:
+    """reload() from any thread; one that `wanted` asks for is answered to `report`.
+
+    image: the one that is served now; it belongs to the reloader from here on. wanted: set by a signal
+    handler or a watcher; however often before somebody comes to it, it is one request.
+    """
+
+    def __init__(
+        self,
+        server: Serving,
+        image: SiteImage,
+        make: Callable[[], SiteImage],
+        report: Report,
+        wanted: threading.Event,
+        *,
+        taken_s: float = _TAKEN_S,
+    ) -> None:
+        self._server = server
+        self._image = image
+        self._make = make
+        self._report = report
+        self._taken_s = taken_s
+        self._one = threading.Lock()
+        self._wanted = wanted
+        self._ended = False
+        self._thread = threading.Thread(target=self._work, name="bypass-reload", daemon=True)
+        self._thread.start()
+
+    def reload(self) -> Reloaded:
+        """Returns when the new image is served. BypassError says why it is not, and the old one is."""
+        with self._one:
+            if self._ended:
+                raise UnavailableError("the server is stopping")
+            notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+            try:
+                return self._reload()
+            finally:
+                notify(READY="1")
+
+    def request(self) -> None:
+        """Has a reload done soon."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Waits for a reload under way."""
+        self._ended = True
+        self._wanted.set()
+        self._thread.join()
+        with self._one:
+            self._image.close()
+
+    def _reload(self) -> Reloaded:
+        started = time.monotonic()
+        made = self._make()
+        made_at = time.monotonic()
+        try:
+            self._hand_over(made)
+        except BaseException:
+            made.close()
+            raise
+        old, self._image = self._image, made
+        old.close()  # what the engine still sends of it stays mapped
+        return Reloaded(made.files, made.image_bytes, made_at - started, time.monotonic() - started)
+
+    def _hand_over(self, made: SiteImage) -> None:
+        until = time.monotonic() + self._taken_s
+        while not self._server.offer_image(made.buffer):
+            if time.monotonic() > until:
+                raise UnavailableError(
+                    "the new site is not served",
+                    why=f"{self._server.images_held()} earlier ones are still being sent to slow clients",
+                    remedy="Try again when they are done; --idle-timeout ends those that take nothing",
+                )
+            time.sleep(_LOOK_S)
+        while not self._server.image_taken:
+            if time.monotonic() > until + self._taken_s:
+                raise UnavailableError("the new site is not served", why="the worker does not take it up")
+            time.sleep(_LOOK_S)
+
+    def _work(self) -> None:
+        while self._wanted.wait() and not self._ended:
+            self._wanted.clear()
+            try:
+                self._report(self.reload())
+            except BypassError as error:
+                self._report(error)
+            except Exception as error:  # a bug of ours must not end reloading
+                self._report(BypassError("reload failed", why=f"{type(error).__name__}: {error}"))

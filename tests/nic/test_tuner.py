@@ -1,0 +1,236 @@
+"""Applying and restoring on a NIC of numbers: at whatever step it fails, all is as before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bypass.errors import BypassError
+from bypass.nic.journal import Store, this_owner
+from bypass.nic.planner import Wish
+from bypass.nic.recipes import recipe_for
+from bypass.nic.settings import AnySetting, Channels, Coalesce, Feature, Rings
+from bypass.nic.snapshot import Snapshot, settings_in
+from bypass.nic.tuner import Applied, Tuner
+from tests.nic.fakenic import FakeNic, hardware
+
+SHRINK = Wish(workers=2, busy_poll=True, hugepages=64, vlan=True)
+GROW = Wish(workers=12, busy_poll=True)
+RULE = Wish(workers=1, port=80, busy_poll=True)
+WISHES = pytest.mark.parametrize("wish", [SHRINK, GROW, RULE], ids=["shrink", "grow", "rule"])
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Does not wait for the disk: no test here loses power."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    return Store(tmp_path)
+
+
+def quiet(_: str) -> None:
+    """Notices are looked at elsewhere."""
+
+
+def apply(nic: FakeNic, store: Store, wish: Wish) -> Applied:
+    recipe = recipe_for(nic.seen.link.driver)
+    return Tuner(nic, store, quiet).apply(wish, recipe, this_owner("apply"))
+
+
+def steps_of(wish: Wish, store: Store) -> int:
+    nic = FakeNic(hardware())
+    apply(nic, store, wish)
+    store.remove(nic.ifname)
+    return len(nic.writes)
+
+
+@WISHES
+def test_apply_verify_restore_is_a_round_trip(wish: Wish, store: Store) -> None:
+    nic = FakeNic(hardware())
+    before = nic.seen
+    applied = apply(nic, store, wish)
+    assert len(applied.steps) == len(nic.writes) > 4
+    assert nic.seen != before
+    journal, drifted = Tuner(nic, store, quiet).verify()
+    assert journal is not None and journal.phase == "applied"
+    assert drifted == []
+    restored = Tuner(nic, store, quiet).restore()
+    assert restored.remaining == ()
+    assert settings_in(nic.seen) == settings_in(before)
+    assert store.load(nic.ifname) is None
+
+
+@WISHES
+def test_a_second_apply_does_nothing(wish: Wish, store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, wish)
+    writes = len(nic.writes)
+    assert apply(nic, store, wish).steps == ()
+    assert len(nic.writes) == writes
+
+
+@WISHES
+def test_a_failure_at_each_step_in_turn_puts_everything_back(wish: Wish, store: Store) -> None:
+    for failing in range(1, steps_of(wish, store) + 1):
+        broken: list[AnySetting] = []
+        nic = FakeNic(hardware(), partial(fail_once, failing, broken))
+        before = nic.seen
+        with pytest.raises(BypassError, match=r"EIO.*Everything is as it was before"):
+            apply(nic, store, wish)
+        assert broken
+        assert settings_in(nic.seen) == settings_in(before), f"step {failing}, {broken[0].key}"
+        assert store.load(nic.ifname) is None
+
+
+def fail_once(failing: int, broken: list[AnySetting], number: int, setting: AnySetting) -> None:
+    if number == failing and not broken:
+        broken.append(setting)
+        raise OSError(errno.EIO, "made to fail")
+
+
+@WISHES
+def test_death_between_any_two_steps_is_mended_by_a_restore(wish: Wish, store: Store) -> None:
+    class Death(BaseException):
+        """As SIGKILL: nothing of the tool runs any more."""
+
+    for last in range(1, steps_of(wish, store) + 1):
+
+        def die(number: int, _: AnySetting, last: int = last) -> None:
+            if number == last:
+                raise Death
+
+        nic = FakeNic(hardware(), die)
+        before = nic.seen
+        with pytest.raises(Death):
+            apply(nic, store, wish)
+        nic.before_write = None
+        journal, _ = Tuner(nic, store, quiet).verify()
+        assert journal is not None and journal.phase == "applying" and journal.doing is not None
+        assert Tuner(nic, store, quiet).restore().remaining == ()
+        assert settings_in(nic.seen) == settings_in(before)
+
+
+@WISHES
+def test_death_during_a_restore_is_mended_by_the_next(wish: Wish, store: Store) -> None:
+    class Death(BaseException):
+        """As SIGKILL."""
+
+    writes = 2 * steps_of(wish, store)
+    for last in range(1, writes):
+        nic = FakeNic(hardware())
+        before = nic.seen
+        apply(nic, store, wish)
+        done = len(nic.writes)
+
+        def die(number: int, _: AnySetting, last: int = done + last) -> None:
+            if number == last:
+                raise Death
+
+        nic.before_write = die
+        try:
+            Tuner(nic, store, quiet).restore()
+        except Death:
+            nic.before_write = None
+            assert Tuner(nic, store, quiet).restore().remaining == ()
+        assert settings_in(nic.seen) == settings_in(before)
+        assert store.load(nic.ifname) is None
+
+
+def test_what_cannot_be_put_back_is_said_and_kept(store: Store) -> None:
+    def stubborn(number: int, setting: AnySetting) -> None:
+        if isinstance(setting, Feature) and setting.on:
+            raise OSError(errno.EBUSY, "not now")
+        if isinstance(setting, Coalesce):
+            raise OSError(errno.EIO, "made to fail")
+
+    nic = FakeNic(hardware(), stubborn)
+    with pytest.raises(BypassError, match=r"Not put back: feature/rx-lro should be on"):
+        apply(nic, store, SHRINK)
+    assert store.load(nic.ifname) is not None
+    nic.before_write = None
+    assert Tuner(nic, store, quiet).restore().remaining == ()
+    assert settings_in(nic.seen) == settings_in(hardware())
+
+
+def test_two_wishes_one_after_the_other_are_undone_together(store: Store) -> None:
+    nic = FakeNic(hardware())
+    before = nic.seen
+    apply(nic, store, SHRINK)
+    apply(nic, store, GROW)
+    assert nic.seen.channels == Channels(combined=12)
+    Tuner(nic, store, quiet).restore()
+    left = {key for key, value in settings_in(nic.seen).items() if settings_in(before)[key] != value}
+    assert left == set()
+
+
+def test_settings_of_others_made_meanwhile_are_left_alone(store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, Wish(workers=2, irq_affinity="keep"))
+    nic.seen = FakeNic(nic.seen)._with(Feature(name="rx-gro", on=False))
+    Tuner(nic, store, quiet).restore()
+    assert not nic.seen.offloads["rx-gro"].on
+
+
+def test_drift_is_found_and_named(store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, SHRINK)
+    nic.seen = FakeNic(nic.seen)._with(Feature(name="rx-lro", on=True))
+    _, drifted = Tuner(nic, store, quiet).verify()
+    assert [(one.planned.value, one.now and one.now.value) for one in drifted] == [("off", "on")]
+
+
+def test_a_size_that_the_driver_rounds_is_taken_as_it_became(store: Store) -> None:
+    nic = FakeNic(hardware())
+    said: list[str] = []
+    wish = Wish(rings=1000, irq_affinity="keep")
+    Tuner(nic, store, said.append).apply(wish, recipe_for("mlx5_core"), this_owner("apply"))
+    assert nic.seen.rings == Rings(rx=1024, tx=1024)
+    assert any("1000" in line and "1024" in line for line in said)
+    assert apply(nic, store, wish).steps == ()
+    assert Tuner(nic, store, quiet).verify()[1] == []
+    more = apply(nic, store, Wish(rings=2048, irq_affinity="keep"))
+    assert [step.after.key for step in more.steps] == ["rings"]
+
+
+def test_a_driver_that_makes_something_else_of_a_setting_is_a_failure(store: Store) -> None:
+    class Stubborn(FakeNic):
+        def write(self, setting: AnySetting, seen: Snapshot) -> None:
+            if not isinstance(setting, Feature):
+                super().write(setting, seen)
+
+    nic = Stubborn(hardware())
+    with pytest.raises(BypassError, match=r"feature/rx-lro off, failed.*accepted it and made on of it"):
+        apply(nic, store, SHRINK)
+
+
+def test_after_a_restart_of_the_machine_there_is_nothing_to_undo(store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, SHRINK)
+    journal = store.load(nic.ifname)
+    assert journal is not None
+    store.save(msgspec.structs.replace(journal, boot_id="another"))
+    nic.seen = hardware()
+    assert "started anew" in Tuner(nic, store, quiet).restore().why
+    assert store.load(nic.ifname) is None
+
+
+def test_of_an_interface_made_anew_only_the_machines_settings_are_put_back(store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, SHRINK)
+    fresh = hardware()
+    nic.seen = msgspec.structs.replace(
+        fresh,
+        link=msgspec.structs.replace(fresh.link, index=10),
+        machine=msgspec.structs.replace(fresh.machine, hugepages=64),
+    )
+    restored = Tuner(nic, store, quiet).restore()
+    assert [change.after.key for change in restored.changed] == ["hugepages"]
+    assert "made anew" in restored.why
+
+
+def test_restoring_where_nothing_was_changed_says_so(store: Store) -> None:
+    assert Tuner(FakeNic(hardware()), store, quiet).restore().why == "nothing was changed"

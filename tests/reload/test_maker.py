@@ -1,0 +1,116 @@
+"""Images made by a process of its own: sound ones, the compiler's words, what becomes of a lost process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bypass.errors import BypassError, SiteError
+from bypass.reload.maker import ImageMaker
+from bypass.site.output import build_image_file, compile_to_memfd
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>one")
+    return folder
+
+
+@pytest.fixture
+def maker(site: Path) -> Iterator[ImageMaker]:
+    with ImageMaker(site, None) as made:
+        yield made
+
+
+def _page(maker: ImageMaker) -> bytes:
+    with maker.make() as image:
+        found = image.lookup(b"/")
+        assert found is not None
+        with found.body as body, found.sums:
+            return bytes(body)
+
+
+def test_it_makes_what_the_compiler_makes(maker: ImageMaker, site: Path) -> None:
+    fd, _ = compile_to_memfd(site)
+    try:
+        with maker.make() as image:
+            assert bytes(image.buffer) == os.pread(fd, os.fstat(fd).st_size, 0)
+    finally:
+        os.close(fd)
+
+
+def test_one_process_makes_all_of_them_and_sees_every_change(maker: ImageMaker, site: Path) -> None:
+    assert _page(maker) == b"<p>one"
+    process = maker._process
+    (site / "index.html").write_text("<p>two, which is longer")
+    assert _page(maker) == b"<p>two, which is longer"
+    assert maker._process is process
+
+
+def test_an_image_file_is_copied_and_checked(site: Path, tmp_path: Path) -> None:
+    build_image_file(site, tmp_path / "site.img")
+    with ImageMaker(tmp_path / "site.img", None) as maker:
+        assert _page(maker) == b"<p>one"
+        damaged = bytearray((tmp_path / "site.img").read_bytes())
+        damaged[-1] ^= 1
+        (tmp_path / "new.img").write_bytes(damaged)
+        (tmp_path / "new.img").rename(tmp_path / "site.img")
+        with pytest.raises(SiteError, match="checksum"):
+            maker.make()
+
+
+def test_a_refusal_has_the_compilers_words(maker: ImageMaker, site: Path) -> None:
+    (site / "index.html").unlink()
+    with pytest.raises(SiteError) as refused:
+        maker.make()
+    with pytest.raises(SiteError) as itself:
+        compile_to_memfd(site)
+    assert str(refused.value) == str(itself.value)
+    (site / "index.html").write_text("<p>again")
+    assert _page(maker) == b"<p>again"
+
+
+def test_the_limit_is_obeyed(site: Path) -> None:
+    with ImageMaker(site, 100) as maker, pytest.raises(SiteError, match="--max-memory"):
+        maker.make()
+
+
+def test_progress_is_passed_on_and_may_end_it(maker: ImageMaker, site: Path) -> None:
+    (site / "big.bin").write_bytes(bytes(1 << 20))
+    seen: list[tuple[int, int]] = []
+
+    def give_up(done: int, total: int) -> None:
+        seen.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        maker.make(give_up)
+    assert 0 <= seen[0][0] <= seen[0][1]
+    assert maker._process is None
+    assert _page(maker) == b"<p>one"
+
+
+def test_a_lost_process_is_said_and_replaced(maker: ImageMaker) -> None:
+    assert _page(maker) == b"<p>one"
+    assert maker._process is not None
+    os.kill(maker._process.pid, signal.SIGSTOP)
+
+    os.kill(maker._process.pid, signal.SIGKILL)
+    with pytest.raises(BypassError, match="ended unexpectedly") as lost:
+        maker.make()
+    assert "signal 9" in str(lost.value)
+    assert _page(maker) == b"<p>one"
+
+
+def test_it_ends_with_its_owner(maker: ImageMaker) -> None:
+    assert _page(maker) == b"<p>one"
+    process = maker._process
+    assert process is not None
+    maker._channel.close()  # type: ignore[union-attr]  # as the kernel does when the owner is killed
+    assert process.wait(10) == 0
