@@ -95,6 +95,7 @@ DOORS = [
     extension("bypass._bench", "cython_ext/bench.pyx"),
     extension("bypass._probe", "cython_ext/probe.pyx"),
     extension("bypass._probe_driver", "cython_ext/probe_driver.pyx"),
+    extension("bypass._sim", "cython_ext/sim.pyx"),
 ]
 WANTED = {f"bypass._{door}" for door in os.environ.get("BYPASS_DOORS", "").split()}
 FUZZ_DOORS = [extension("bypass._fuzz", "cython_ext/fuzz.pyx")]

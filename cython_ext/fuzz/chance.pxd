@@ -1,20 +1,22 @@
 """Choices, from a seed or from a tape of octets.
 
-The same seed gives the same frames (splitmix64, Steele and others 2014). A tape is what the coverage-guided
+The same seed gives the same frames (base/chance). A tape is what the coverage-guided
 fuzzer mutates: each choice takes as few octets as it needs, so that a changed octet is one changed choice.
 At its end every choice is 0, which is the usual course where something unusual is asked for.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from cython_ext.base.chance cimport Chance as Seeded, chance_below as seeded_below, chance_next as seeded_next
+
 cdef struct Chance:
-    uint64_t state
+    Seeded seeded
     const uint8_t *tape             # NULL: by the seed
     uint32_t left                   # octets of the tape
 
 
 cdef inline void chance_seed(Chance *chance, uint64_t seed) noexcept nogil:
-    chance.state = seed
+    chance.seeded.state = seed
     chance.tape = NULL
     chance.left = 0
 
@@ -32,14 +34,9 @@ cdef inline uint32_t chance_take(Chance *chance, uint32_t octets) noexcept nogil
 
 cdef inline uint64_t chance_next(Chance *chance) noexcept nogil:
     """64 bits; off a tape, 32."""
-    cdef uint64_t z
     if chance.tape != NULL:
         return chance_take(chance, 4)
-    chance.state += 0x9e3779b97f4a7c15ULL
-    z = chance.state
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL
-    return z ^ (z >> 31)
+    return seeded_next(&chance.seeded)
 
 
 cdef inline uint32_t chance_below(Chance *chance, uint32_t limit) noexcept nogil:
@@ -50,7 +47,7 @@ cdef inline uint32_t chance_below(Chance *chance, uint32_t limit) noexcept nogil
         if limit <= 65536:
             return chance_take(chance, 2) * limit >> 16
         return <uint32_t>(<uint64_t>chance_take(chance, 4) * limit >> 32)
-    return <uint32_t>(((chance_next(chance) >> 32) * limit) >> 32)
+    return seeded_below(&chance.seeded, limit)
 
 
 cdef inline uint32_t chance_between(Chance *chance, uint32_t least, uint32_t most) noexcept nogil:

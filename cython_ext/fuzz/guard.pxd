@@ -44,5 +44,6 @@ cdef inline uint8_t *guard_room(Guard *guard, uint32_t octets) noexcept nogil:
 cdef inline uint8_t *guard_copy(Guard *guard, const uint8_t *data, uint32_t octets) noexcept nogil:
     """A copy that ends at the forbidden page."""
     cdef uint8_t *start = guard_room(guard, octets)
-    memcpy(start, data, octets)
+    if octets:
+        memcpy(start, data, octets)
     return start

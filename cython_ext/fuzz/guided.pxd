@@ -48,7 +48,7 @@ cdef inline World *guided_open(
     cdef Chance tape, chance
     cdef Shape shape
     cdef World *world
-    tape.state = 0
+    chance_seed(&tape, 0)
     tape.tape = data
     tape.left = octets
     shape_take(&shape, &tape)

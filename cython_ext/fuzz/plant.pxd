@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from cython_ext.base.counters cimport C_FAST_RETRANSMIT, C_RESPONSES_2XX
-from cython_ext.fuzz.audit cimport fuzz_require
+from cython_ext.fuzz.audit cimport audit, fuzz_require
 from cython_ext.fuzz.world cimport World
 from cython_ext.tcp.conn cimport TCP_ESTABLISHED
 
@@ -48,6 +48,7 @@ cdef inline void plant_sequence(World *world) noexcept nogil:
     for i in range(world.worker.table.capacity):
         if world.worker.table.conns[i].state == TCP_ESTABLISHED:
             world.worker.table.conns[i].snd_una = world.worker.table.conns[i].snd_nxt + 1
+    audit(world.worker, world.marks)        # at once: other invariants would notice, too
 
 
 cdef inline void plant_body(uint8_t *octets, uint32_t count) noexcept nogil:

@@ -6,19 +6,20 @@ Read whole, octet by octet as a session reads it, and with more behind it: the v
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from cython_ext.base.pool cimport NIL
 from cython_ext.content.store cimport Store, image_response
 from cython_ext.fuzz.audit cimport fuzz_require
 from cython_ext.fuzz.guard cimport Guard, guard_copy, guard_open, guard_room
 from cython_ext.fuzz.parser cimport require_inside
 from cython_ext.fuzz.plant cimport PLANT_DEEP
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_skip
-from cython_ext.http.byterange cimport Extent
-from cython_ext.http.conditional cimport OUTCOME_PARTIAL, Outcome, judge_conditions
+from cython_ext.http.byterange cimport PARTS_MOST, Parts
+from cython_ext.http.conditional cimport OUTCOME_PARTIAL, OUTCOME_PARTS, Outcome, judge_conditions
+from cython_ext.http.folder cimport KEY_EXTRA, KEY_ROOM_LEAST
 from cython_ext.http.request cimport (
     REQUEST_BAD, REQUEST_DONE, REQUEST_NEED_MORE, Request, RequestVerdict, head_scan, request_parse,
 )
-from cython_ext.http.select cimport http_select
+from cython_ext.http.rule cimport MADE_BYTES_MOST
+from cython_ext.http.select cimport Room, Selection, http_select
 
 cdef enum:
     TEXT_PAGES = 6
@@ -29,13 +30,21 @@ cdef enum:
 cdef struct Desk:               # room for what a text is taken apart to
     Guard text
     Guard part
-    Guard scratch
+    Guard path
+    Guard key
+    Guard line
+    Guard host
+    Guard fields
 
 
 cdef inline void desk_open(Desk *desk) noexcept nogil:
     guard_open(&desk.text, TEXT_PAGES)
     guard_open(&desk.part, TEXT_PAGES)
-    guard_open(&desk.scratch, TEXT_PAGES)
+    guard_open(&desk.path, TEXT_PAGES)
+    guard_open(&desk.key, TEXT_PAGES)
+    guard_open(&desk.line, TEXT_PAGES)
+    guard_open(&desk.host, TEXT_PAGES)
+    guard_open(&desk.fields, TEXT_PAGES)
 
 
 cdef inline void text_judge(
@@ -120,26 +129,38 @@ cdef inline void judge_pieces(
 
 
 cdef inline void judge_fields(Desk *desk, const Store *store, const Request *request) noexcept nogil:
-    """Target and field lines each end where their memory ends."""
+    """Target, host and field lines each end where their memory ends, and so does the room to work in."""
     cdef Request alone = request[0]
-    cdef const image_response *response
-    cdef uint8_t *scratch = guard_room(&desk.scratch, request.target_bytes)
-    cdef uint32_t number
-    cdef Extent extent
-    cdef Outcome outcome
+    cdef Room room
+    cdef Selection found
+    room.path = guard_room(&desk.path, request.target_bytes)
+    room.key = guard_room(&desk.key, max(request.target_bytes + KEY_EXTRA, <uint32_t>KEY_ROOM_LEAST))
+    room.text = guard_room(&desk.line, MADE_BYTES_MOST)
     alone.target = guard_copy(&desk.part, request.target, request.target_bytes)
-    number = http_select(store, &alone, scratch)
-    fuzz_require(number < store.header.responses_count, b"a response that the site has", number, 0)
-    response = &store.responses[number]
-    if response.etag_offset == 0 or not request.conditional:
+    alone.host = guard_copy(&desk.host, request.host, request.host_bytes)
+    alone.fields = guard_copy(&desk.fields, request.fields, request.fields_bytes)
+    http_select(store, &alone, &room, &found)
+    fuzz_require(
+        found.response < store.header.responses_count, b"a response that the site has", found.response, 0
+    )
+    fuzz_require(found.text_bytes <= MADE_BYTES_MOST, b"a field line fits its room", found.text_bytes, 0)
+    if store.responses[found.response].status == 200 and request.conditional:
+        judge_parts(store, &store.responses[found.response], &alone)
+
+
+cdef inline void judge_parts(const Store *store, const image_response *response, const Request *request) noexcept nogil:
+    """What is answered in parts lies in the file."""
+    cdef Parts parts
+    cdef Outcome outcome = judge_conditions(store, response, request, NOW_S, &parts)
+    cdef uint32_t i
+    if outcome != OUTCOME_PARTIAL and outcome != OUTCOME_PARTS:
         return
-    alone.fields = guard_copy(&desk.part, request.fields, request.fields_bytes)
-    outcome = judge_conditions(store, response, &alone, NOW_S, &extent)
-    if outcome == OUTCOME_PARTIAL:
+    fuzz_require(0 < parts.count <= PARTS_MOST, b"parts are few", parts.count, 0)
+    for i in range(parts.count):
         fuzz_require(
-            extent.bytes != 0 and extent.first < response.body_bytes
-            and extent.bytes <= response.body_bytes - extent.first,
-            b"a range lies in the file", <int64_t>extent.first, <int64_t>extent.bytes,
+            parts.extent[i].bytes != 0 and parts.extent[i].first < response.body_bytes
+            and parts.extent[i].bytes <= response.body_bytes - parts.extent[i].first,
+            b"a range lies in the file", <int64_t>parts.extent[i].first, <int64_t>parts.extent[i].bytes,
         )
 
 

@@ -16,9 +16,12 @@ cdef struct LocalAddress:
     bint own                    # the kernel lacks it: we answer ARP, neighbour discovery and echo
     uint8_t octets[ADDRESS_BYTES]   # IPv4 in the first four
 
+cdef enum:
+    PORT_ANY = 0                # who opens connections has many ports
+
 cdef struct Local:
     uint32_t count
-    uint16_t port
+    uint16_t port               # that we listen on, or PORT_ANY
     LocalAddress address[LOCAL_ADDRESSES_MOST]
 
 cdef enum:

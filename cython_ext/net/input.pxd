@@ -13,7 +13,7 @@ from cython_ext.base.counters cimport (
 )
 from cython_ext.base.frame cimport Frame
 from cython_ext.net.address cimport (
-    ADDRESS_BYTES, LOCAL_NONE, Local, address_from_v4, local_find_v4, local_find_v6, pseudo_sum,
+    ADDRESS_BYTES, LOCAL_NONE, PORT_ANY, Local, address_from_v4, local_find_v4, local_find_v6, pseudo_sum,
     v4_is_bad_source, v6_is_bad_source,
 )
 from cython_ext.wire.bytes cimport load_u16, swap_be16
@@ -129,7 +129,7 @@ cdef inline bint input_tcp(
     if not tcp_parse(packet.payload, packet.payload_bytes, &segment.tcp) or segment.tcp.source_port == 0:
         count(counters, C_DROP_TCP_HEADER)
         return False
-    if segment.tcp.destination_port != local.port:
+    if segment.tcp.destination_port != local.port and local.port != PORT_ANY:
         count(counters, C_DROP_OTHER_ADDRESS)
         return False
     if not checksum_is_sound(packet, segment.pseudo, accept_partial):

@@ -7,6 +7,8 @@ Time is a tick of 2^20 ns (about 1 ms) as uint32; ticks compare like sequence nu
 
 Transitions, all of them (event -> next state):
 
+    CLOSED       we send SYN (tcp/active) -> SYN_SENT
+    SYN_SENT     SYN-ACK received -> ESTABLISHED         SYN received -> SYN_RCVD
     SYN_RCVD     handshake completed -> ESTABLISHED      FIN with it -> CLOSE_WAIT
     ESTABLISHED  we send FIN -> FIN_WAIT_1               FIN received -> CLOSE_WAIT
     FIN_WAIT_1   our FIN acknowledged -> FIN_WAIT_2      FIN received -> CLOSING
@@ -27,14 +29,15 @@ from cython_ext.net.address cimport ADDRESS_BYTES
 
 cdef enum TcpState:
     TCP_CLOSED = 0
-    TCP_SYN_RCVD = 1
-    TCP_ESTABLISHED = 2
-    TCP_FIN_WAIT_1 = 3
-    TCP_FIN_WAIT_2 = 4
-    TCP_CLOSING = 5
-    TCP_CLOSE_WAIT = 6
-    TCP_LAST_ACK = 7
-    TCP_TIME_WAIT = 8
+    TCP_SYN_SENT = 1
+    TCP_SYN_RCVD = 2
+    TCP_ESTABLISHED = 3
+    TCP_FIN_WAIT_1 = 4
+    TCP_FIN_WAIT_2 = 5
+    TCP_CLOSING = 6
+    TCP_CLOSE_WAIT = 7
+    TCP_LAST_ACK = 8
+    TCP_TIME_WAIT = 9
 
 cdef enum TcpFlag:
     CONN_IPV6 = 1

@@ -15,7 +15,8 @@ from libc.string cimport memmove
 from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max, seq_min
 
 cdef enum:
-    FLIGHT_RUNS = 120
+    FLIGHT_RUNS = 244               # a block of 4 KB
+    RUN_SPAN_SHIFT = 6              # what leaves within 1/64 of a round trip is one run
 
 cdef enum RunState:
     RUN_SACKED = 1              # the peer has it
@@ -114,16 +115,19 @@ cdef inline void flight_count(Flight *flight) noexcept nogil:
 
 
 cdef inline void flight_sent(Flight *flight, uint32_t start, uint32_t end, uint32_t now_us) noexcept nogil:
-    """New octets left: they extend the last run, or begin one."""
+    """New octets left: they extend the last run, or begin one. A run's time is that of its first octets, at
+    most 1/64 of a round trip before its last: so a window of any size has a bounded number of runs."""
     cdef FlightRun *last = &flight.runs[flight.count - 1 if flight.count else 0]
     flight.pipe += end - start
-    if flight.count and last.state == 0 and (last.sent_us == now_us or flight.count == FLIGHT_RUNS):
+    if flight.count and last.state == 0 and now_us - last.sent_us <= flight.least_rtt_us >> RUN_SPAN_SHIFT:
         last.end = end
-        last.sent_us = now_us
         return
     if flight.count == FLIGHT_RUNS and not make_room(flight):
-        last.end = end                  # its state is SACKed or lost: lost is the safe one
-        last.state = RUN_LOST
+        last.end = end
+        if last.state == 0:
+            last.sent_us = now_us
+            return
+        last.state = RUN_LOST           # its state is SACKed or lost: lost is the safe one
         flight_count(flight)
         return
     last = &flight.runs[flight.count]

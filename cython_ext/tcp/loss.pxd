@@ -1,18 +1,22 @@
 """Round-trip time, retransmission timeout and its back-off (RFC 6298).
 
-The minimum is 200 ms rather than the RFC's 1 s, as Linux and others have had it for decades:
-peers delay acknowledgements by at most 40 to 100 ms.
+Instead of the RFC's 1 s at least, a timeout is at least a margin above the round trip: 200 ms, as in Linux,
+for a single segment, whose acknowledgement the peer may delay; 50 ms when more are out, for then it may not
+(RFC 9293 3.8.6.3), and when timestamps will tell, and undo, what was in vain (RFC 3522, RFC 4015).
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from cython_ext.tcp.conn cimport CONN_RTO_ARMED, CONN_TIMING, TIMER_RTO, TcpConn, tick_of, ticks_from_us
+from cython_ext.tcp.conn cimport (
+    CONN_RTO_ARMED, CONN_TIMESTAMPS, CONN_TIMING, TIMER_RTO, TcpConn, tick_of, ticks_from_us,
+)
 from cython_ext.wire.seqnum cimport seq_le
 
 cdef enum:
     RTO_FIRST_US = 1000000          # RFC 6298 2.1
     RTO_AFTER_SYN_LOSS_US = 3000000
-    RTO_LEAST_US = 200000
+    RTO_MARGIN_US = 200000
+    RTO_PROMPT_MARGIN_US = 50000
     RTO_MOST_US = 60000000          # RFC 6298 2.5
     RETRIES_MOST = 10               # timeouts in a row before giving up (RFC 9293 3.8.3, R2)
     SYN_ACK_RETRIES_MOST = 4
@@ -57,12 +61,19 @@ cdef inline void rtt_sample(TcpConn *conn, uint32_t rtt_us) noexcept nogil:
         conn.rttvar_us = conn.rttvar_us - conn.rttvar_us // 4 + <uint32_t>error // 4
         conn.srtt_us = max(conn.srtt_us - conn.srtt_us // 8 + rtt_us // 8, <uint32_t>1)
     conn.rto_us = conn.srtt_us + max(4 * conn.rttvar_us, <uint32_t>1000)
-    conn.rto_us = min(max(conn.rto_us, <uint32_t>RTO_LEAST_US), <uint32_t>RTO_MOST_US)
+    conn.rto_us = min(conn.rto_us, <uint32_t>RTO_MOST_US)
+
+
+cdef inline uint32_t rto_margin_us(const TcpConn *conn) noexcept nogil:
+    """What a timeout exceeds the round trip by at least."""
+    if conn.flags & CONN_TIMESTAMPS and conn.snd_max - conn.snd_una > conn.mss:
+        return RTO_PROMPT_MARGIN_US
+    return RTO_MARGIN_US
 
 
 cdef inline uint32_t rto_ticks(const TcpConn *conn) noexcept nogil:
     """The timeout with its back-off, in ticks."""
-    cdef uint64_t timeout_us = <uint64_t>conn.rto_us << conn.backoff
+    cdef uint64_t timeout_us = <uint64_t>max(conn.rto_us, conn.srtt_us + rto_margin_us(conn)) << conn.backoff
     return ticks_from_us(min(timeout_us, <uint64_t>RTO_MOST_US))
 
 

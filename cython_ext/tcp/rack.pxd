@@ -8,7 +8,7 @@ from cython_ext.tcp.flight cimport (
     split_run,
 )
 from cython_ext.wire.bytes cimport load_be32
-from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max
+from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max, seq_min
 
 cdef enum:
     DUP_THRESHOLD = 3               # segments
@@ -37,13 +37,18 @@ cdef inline void rack_delivered(Flight *flight, const FlightRun *run, uint32_t n
         flight.round_rtt_us = min(flight.round_rtt_us, rtt_us)
         flight.round_samples += 1
     flight.rack_fack = seq_max(flight.rack_fack, run.end)
+    rack_newest(flight, run.sent_us, run.end, rtt_us)
+
+
+cdef inline void rack_newest(Flight *flight, uint32_t sent_us, uint32_t end, uint32_t rtt_us) noexcept nogil:
+    """RFC 8985 6.2 step 2: the delivered octets that left last."""
     if (
-        not flight.rack_valid or later_us(run.sent_us, flight.rack_sent_us)
-        or (run.sent_us == flight.rack_sent_us and seq_lt(flight.rack_end, run.end))
+        not flight.rack_valid or later_us(sent_us, flight.rack_sent_us)
+        or (sent_us == flight.rack_sent_us and seq_lt(flight.rack_end, end))
     ):
         flight.rack_valid = True
-        flight.rack_sent_us = run.sent_us
-        flight.rack_end = run.end
+        flight.rack_sent_us = sent_us
+        flight.rack_end = end
         flight.rack_rtt_us = rtt_us
 
 
@@ -93,7 +98,8 @@ cdef inline bint is_dsack(const uint8_t *blocks, uint32_t count, uint32_t una) n
 
 
 cdef inline void sack_block(Flight *flight, uint32_t start, uint32_t end, uint32_t now_us) noexcept nogil:
-    """Marks what of [start, end) is not marked yet."""
+    """Marks what of [start, end) is not marked yet. Where the list has no room to split a run it stays
+    unmarked, but RACK learns that something sent then has arrived: else the holes before it would wait."""
     cdef uint32_t i = 0
     cdef FlightRun *run
     while i < flight.count and seq_lt(flight.runs[i].start, end):
@@ -103,10 +109,12 @@ cdef inline void sack_block(Flight *flight, uint32_t start, uint32_t end, uint32
             continue
         if seq_lt(run.start, start):
             if not split_run(flight, i, start):
+                rack_newest(flight, run.sent_us, seq_min(end, run.end), now_us - run.sent_us)
                 return
             i += 1
             continue
         if seq_lt(end, run.end) and not split_run(flight, i, end):
+            rack_newest(flight, run.sent_us, end, now_us - run.sent_us)
             return
         rack_delivered(flight, &flight.runs[i], now_us)
         flight.runs[i].state = RUN_SACKED

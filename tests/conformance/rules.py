@@ -24,6 +24,7 @@ RFCS = {
     "9293": "Transmission Control Protocol",
     "5961": "blind in-window attacks",
     "6528": "sequence number attacks",
+    "6056": "port randomization",
     "6191": "TIME-WAIT and timestamps",
     "7323": "extensions for high performance",
     "6691": "options and the MSS",

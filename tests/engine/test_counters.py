@@ -176,7 +176,7 @@ def _sack_and_ecn(make_host: MakeHost) -> list[Host]:
     tail.get()
     other.connect().request("/b10k")
     tail.send("A", ack=1 + 4 * tail.payload_most)
-    host.sleep(150)
+    host.sleep(30)
     tail.send("A")
     marked.ask("SEC")
     marked.send("A")

@@ -79,7 +79,8 @@ class Run:
 
 
 def prepare_guided(folder: Path) -> Path:
-    """Site, requests, files and dictionary for the targets, in `folder`."""
+    """Builds the targets; site, requests, files and dictionary for them, in `folder`."""
+    build_guided()
     site = folder / "site"
     for name, content in SITE.items():
         path = site / name

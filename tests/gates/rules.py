@@ -16,10 +16,12 @@ LAYERS: Mapping[str, frozenset[str]] = {
     "worker": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http"}),
     "bench": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
     "fuzz": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker"}),
+    "client": frozenset({"base", "wire", "driver", "net", "tcp"}),
+    "sim": frozenset({"base", "wire", "driver", "net", "tcp", "content", "http", "worker", "client"}),
 }
 """Layer of cython_ext -> layers that it may import. TCP knows no HTTP, HTTP no TCP."""
 
-OUTSIDE: frozenset[str] = frozenset({"bench", "fuzz"})
+OUTSIDE: frozenset[str] = frozenset({"bench", "fuzz", "sim"})
 """Layers that are no part of the engine: each is imported by the door of its name alone."""
 
 _CIMPORT = re.compile(

@@ -1,6 +1,7 @@
-"""`python -m tests.veth.nic_child HOW NUMBER IF FOLDER WORKERS`: applies a plan while a write goes wrong.
+"""`python -m tests.veth.nic_child HOW NUMBER IF FOLDER SECONDS`: applies a plan while a write goes wrong.
 
 HOW is fail (the write of that NUMBER is refused) or stop (it says "stopped" and waits, to be killed).
+SECONDS: undone then unless confirmed; 0: it stays.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bypass.nic.recipes import recipe_for
 from bypass.nic.settings import AnySetting
 from bypass.nic.snapshot import Snapshot
 from bypass.nic.tuner import Tuner
+from bypass.nic.watchdog import start
 
 
 class FaultyNic(KernelNic):
@@ -37,13 +39,23 @@ class FaultyNic(KernelNic):
         super().write(setting, seen)
 
 
+def watchdog(store: Store, ifname: str) -> None:
+    start(store, ifname)
+
+
 def main() -> None:
-    how, number, ifname, folder, workers = sys.argv[1:]
+    how, number, ifname, folder, seconds = sys.argv[1:]
     nic, store = FaultyNic(ifname, how, int(number)), Store(Path(folder))
-    wish = Wish(workers=int(workers), busy_poll=True)
+    wish, rollback_after_s = Wish(workers=2, busy_poll=True), float(seconds) or None
     with store.lock(ifname):
         try:
-            Tuner(nic, store, print).apply(wish, recipe_for("veth"), this_owner("apply"))
+            Tuner(nic, store, print).apply(
+                wish,
+                recipe_for("veth"),
+                this_owner("apply"),
+                rollback_after_s=rollback_after_s,
+                on_journal=(lambda: watchdog(store, ifname)) if rollback_after_s else None,
+            )
         except BypassError as error:
             print(error)
             sys.exit(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -44,8 +46,8 @@ class Bench:
         state = () if verb in ("show", "plan", "top") else ("--state-dir", str(self.folder))
         return self.run([*BYPASS, verb, self.ifname, *arguments, *state], code)
 
-    def child(self, how: str, number: int, workers: int = 2) -> list[str]:
-        arguments = [how, str(number), self.ifname, str(self.folder), str(workers)]
+    def child(self, how: str, number: int, rollback_after_s: int = 0) -> list[str]:
+        arguments = [how, str(number), self.ifname, str(self.folder), str(rollback_after_s)]
         return self.command([sys.executable, "-m", "tests.veth.nic_child", *arguments])
 
     def state(self) -> str:
@@ -142,10 +144,10 @@ def test_killed_between_two_steps_it_can_apply_again(bench: Bench) -> None:
     assert bench.state() == before
 
 
-def kill_at(bench: Bench, number: int) -> None:
+def kill_at(bench: Bench, number: int, rollback_after_s: int = 0) -> None:
     """SIGKILL when the write of that number is about to be made."""
     with subprocess.Popen(
-        bench.child("stop", number), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        bench.child("stop", number, rollback_after_s), cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "stopped\n"
@@ -199,6 +201,80 @@ def test_what_is_confirmed_stays(bench: Bench) -> None:
     time.sleep(6)
     assert "as planned" in bench.nic("verify")
     bench.nic("restore")
+
+
+def test_a_tool_that_is_killed_is_undone_in_time_all_the_same(bench: Bench) -> None:
+    before = bench.state()
+    kill_at(bench, STEPS, rollback_after_s=3)
+    assert bench.state() != before
+    time.sleep(3)
+    assert eventually(lambda: bench.journals() == [])
+    assert bench.state() == before
+
+
+def test_a_watchdog_that_is_killed_is_made_good_by_the_next_command(bench: Bench) -> None:
+    before = bench.state()
+    bench.nic("apply", "--workers", "2", "--rollback-after", "3s")
+    for pid in watchdogs(bench):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(4)
+    assert bench.state() != before
+    assert "is undone" in bench.nic("confirm", code=1)
+    assert bench.state() == before
+
+
+def watchdogs(bench: Bench) -> list[int]:
+    """Processes that wait to undo in this bench's folder."""
+    words = [b"bypass.nic.watchdog", str(bench.folder.resolve()).encode()]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if set(words) <= set((folder / "cmdline").read_bytes().split(b"\0")):
+                found.append(int(folder.name))
+    assert len(found) == 1
+    return found
+
+
+def test_the_interface_of_an_ssh_session_takes_force(bench: Bench) -> None:
+    session = "SSH_CONNECTION=198.18.0.2 50000 198.18.0.1 22"
+    apply = [
+        "env",
+        session,
+        *BYPASS,
+        "apply",
+        bench.ifname,
+        "--workers",
+        "2",
+        "--state-dir",
+        str(bench.folder),
+    ]
+    before = bench.state()
+    assert "this SSH session" in bench.run(apply, 1)
+    elsewhere = [word.replace("198.18.0.1 22", "192.0.2.1 22") for word in apply]
+    assert bench.state() == before
+    bench.run(elsewhere)
+    bench.nic("restore")
+
+
+def test_a_port_of_the_bridge_that_carries_the_default_route_takes_force(bench: Bench) -> None:
+    for line in (
+        "ip link add br0 type bridge",
+        f"ip link set {bench.ifname} master br0",
+        "ip link set br0 up",
+        "ip route add default dev br0",
+    ):
+        bench.run(line.split())
+    assert "the default route" in bench.nic("apply", "--workers", "2", code=1)
+
+
+def test_hugepages_are_reserved_and_given_back(bench: Bench) -> None:
+    pages = Path("/proc/sys/vm/nr_hugepages")
+    before = pages.read_text()
+    wanted = int(before) + 1
+    bench.nic("apply", "--hugepages", str(wanted))
+    assert int(pages.read_text()) == wanted
+    bench.nic("restore")
+    assert pages.read_text() == before
 
 
 @pytest.mark.parametrize(

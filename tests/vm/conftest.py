@@ -19,13 +19,13 @@ import pytest
 
 from tests.vm.initramfs import CACHE, ROOT
 from tests.vm.machine import kernel_version
-from tests.vm.netlab import IGB, VIRTIO, VIRTIO_MULTI, Card, GuestLab
+from tests.vm.netlab import IGB, VIRTIO, VIRTIO_MULTI, VIRTIO_SLOW, Card, GuestLab
 
 DOCUMENTATION = Path(os.environ.get("BYPASS_PYTHON_DOC", "/usr/share/doc/python3-doc/html"))
 _VIRTIO = "disable-legacy=on,rx_queue_size=1024"
 MACHINES: dict[str, list[Card]] = {
     "igb": [IGB],
-    "virtio": [VIRTIO],
+    "virtio": [VIRTIO, VIRTIO_SLOW],
     "virtio-4": [VIRTIO_MULTI],
     "refusing": [
         Card("virtio-net-pci", _VIRTIO),

@@ -38,6 +38,8 @@ class Card:
 
 IGB = Card("igb")
 VIRTIO = Card("virtio-net-pci", "disable-legacy=on,rx_queue_size=1024,iommu_platform=on")
+VIRTIO_SLOW = Card(VIRTIO.device, f"{VIRTIO.options},tx=timer,x-txtimer={4_000_000}")
+"""Sends what it is given 4 ms (in ns) later."""
 VIRTIO_MULTI = Card(
     "virtio-net-pci",
     "disable-legacy=on,rx_queue_size=1024,iommu_platform=on,mq=on,vectors=10,rss=on",

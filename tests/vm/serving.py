@@ -6,9 +6,12 @@ import itertools
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bypass.bench import wrk
 from tests.vm.netlab import GuestLab, Wire
@@ -16,6 +19,7 @@ from tests.vm.netlab import GuestLab, Wire
 START_S = 60.0
 STOP_S = 40.0
 SITE = "/srv/site.img"
+PATIENT = Path(__file__).with_name("patient.py")
 _TICKS_A_SECOND = 100  # of /proc/PID/stat, on every x86 kernel
 _numbers = itertools.count()
 
@@ -77,8 +81,14 @@ class GuestProcess:
             timeout_s=4 * timeout_s,
             check=False,
         )
-        assert done.status == 0, f"no {path}: {self.said}"
+        assert done.status == 0, f"no {path}: {self.said}\n{self._whereabouts()}"
         return done.output
+
+    def _whereabouts(self) -> str:
+        """What each thread is at in the kernel, for whoever has to find out why it does not end."""
+        threads = f"/proc/$(cat /run/{self._name}.pid)/task"
+        command = f"for t in {threads}/*; do grep -H State $t/status; cat $t/stack; done; dmesg | tail -20"
+        return self._lab.guest(command, check=False).output
 
 
 class GuestServer(GuestProcess):
@@ -107,6 +117,14 @@ def account(said: str) -> Account:
     assert lost is not None and queues, said
     received, sent, starved = ({int(line[0]): int(line[n]) for line in queues} for n in (1, 2, 3))
     return Account(received, sent, starved, int(lost[1]))
+
+
+def received_by_driver(lab: GuestLab, wire: Wire | None = None) -> dict[int, int]:
+    """Packets received so far by queue, as the driver counts them (virtio_net: those the XDP program saw)."""
+    said = lab.guest(f"ethtool -S {(wire or lab.wire).ifname}").output
+    counts = re.findall(r"^ *rx(?:_queue_)?(\d+)_(?:xdp_)?packets: (\d+)$", said, re.MULTILINE)
+    assert counts, said
+    return {int(queue): int(packets) for queue, packets in counts}
 
 
 @contextmanager
@@ -147,6 +165,18 @@ def load(lab: GuestLab, url: str, *, connections: int = 16, seconds: int = 2) ->
     done = lab.client(command)
     assert done.returncode == 0, done.stdout + done.stderr
     return wrk.parse(done.stdout)
+
+
+@contextmanager
+def in_background(lab: GuestLab, wire: Wire, path: str = "/", clients: int = 8) -> Iterator[None]:
+    """Clients that do not give up while there is no server."""
+    command = [sys.executable, str(PATIENT), wire.url(path=path), str(clients), "120"]
+    client = subprocess.Popen(lab.client_command(command), stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        client.terminate()
+        client.wait()
 
 
 def fetch(lab: GuestLab, url: str, *options: str) -> bytes:

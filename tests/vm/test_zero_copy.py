@@ -8,11 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,11 +19,10 @@ import pytest
 from bypass.serve.plan import RX_FRAMES
 from tests.vm.conftest import Sites, figures
 from tests.vm.netlab import GuestLab
-from tests.vm.serving import GuestServer, fetch, load, serving
+from tests.vm.serving import GuestServer, fetch, in_background, load, serving
 
 CRAWLER = Path(__file__).parents[1] / "veth" / "crawler.py"
 FLOOD = Path(__file__).with_name("flood.py")
-PATIENT = Path(__file__).with_name("patient.py")
 LARGE_SITE = "/srv/large.img"
 pytestmark = pytest.mark.parametrize("lab", ["igb", "virtio"], indirect=True)
 
@@ -51,20 +48,6 @@ def crawl(lab: GuestLab, version: int, files: dict[str, str]) -> None:
 
 def xdp_is_attached(lab: GuestLab) -> bool:
     return "xdp" in lab.guest(f"/usr/sbin/ip link show {lab.wire.ifname}").output
-
-
-@contextmanager
-def background_load(
-    lab: GuestLab, path: str = "/", connections: int = 8
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Clients that do not give up while there is no server."""
-    command = [sys.executable, str(PATIENT), lab.wire.url(path=path), str(connections), "120"]
-    client = subprocess.Popen(lab.client_command(command), stdout=subprocess.DEVNULL)
-    try:
-        yield client
-    finally:
-        client.terminate()
-        client.wait()
 
 
 def test_zero_copy_is_what_the_kernel_reads_back_and_the_first_request_is_answered(
@@ -137,7 +120,7 @@ def test_with_five_percent_of_frames_lost_everything_still_arrives(lossy: GuestL
 
 
 def test_killed_under_load_the_kernel_has_its_port_back_and_a_new_start_serves(lab: GuestLab) -> None:
-    with serving(lab, "--zero-copy") as server, background_load(lab, "/large.bin"):
+    with serving(lab, "--zero-copy") as server, in_background(lab, lab.wire, "/large.bin"):
         time.sleep(1.0)
         server.signal("KILL")
         assert server.wait() == -9
@@ -154,7 +137,7 @@ def test_killed_under_load_the_kernel_has_its_port_back_and_a_new_start_serves(l
 
 
 def test_ten_starts_in_a_row_under_load_never_find_the_queue_taken(lab: GuestLab) -> None:
-    with background_load(lab, connections=2):
+    with in_background(lab, lab.wire, clients=2):
         for _ in range(10):
             server = GuestServer(lab, "--zero-copy", "--drain-timeout", "0")
             said = server.wait_until_serving()
