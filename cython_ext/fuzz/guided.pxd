@@ -7,7 +7,7 @@ grammar of actions as in random worlds. When the tape ends nobody speaks any mor
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from cython_ext.fuzz.chance cimport Chance, chance_seed, chance_take
+from cython_ext.fuzz.chance cimport Choices, chance_seed, chance_take
 from cython_ext.fuzz.peer cimport Corpus
 from cython_ext.fuzz.plant cimport plant_grow
 from cython_ext.fuzz.run cimport fuzz_begin, some_time_ns, world_inject, world_settle, world_step
@@ -19,7 +19,7 @@ cdef enum:
     GUIDED_WITNESS_BYTES = 1 << 16
 
 
-cdef inline void shape_take(Shape *shape, Chance *tape) noexcept nogil:
+cdef inline void shape_take(Shape *shape, Choices *tape) noexcept nogil:
     """Small, so that a life is short; two connections are enough to fill a table."""
     cdef uint32_t bits = chance_take(tape, 1)
     memset(shape, 0, sizeof(Shape))
@@ -45,7 +45,7 @@ cdef inline void shape_take(Shape *shape, Chance *tape) noexcept nogil:
 cdef inline World *guided_open(
     const uint8_t *data, uint32_t octets, const uint8_t *image, const Corpus *corpus
 ) noexcept nogil:
-    cdef Chance tape, chance
+    cdef Choices tape, chance
     cdef Shape shape
     cdef World *world
     chance_seed(&tape, 0)

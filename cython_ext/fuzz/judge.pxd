@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_one_in
+from cython_ext.fuzz.chance cimport Choices, chance_one_in
 from cython_ext.fuzz.packet cimport Packet, packet_read, packet_sum, plain_fold, plain_sum
 from cython_ext.fuzz.peer cimport (
     LINES, PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Corpus, Peer, peer_is_v6, peer_port,
@@ -20,7 +20,7 @@ cdef enum:
     NEAR = 1 << 20                  # sequence numbers further off than this are no part of a connection
 
 cdef struct Judge:
-    Chance chance
+    Choices chance
     Peer *peers
     uint32_t peer_count
     Witness *witnesses              # of each peer

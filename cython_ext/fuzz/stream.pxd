@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy, memset
 
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_seed
+from cython_ext.fuzz.chance cimport Choices, chance_seed
 from cython_ext.fuzz.judge cimport judge_injected
 from cython_ext.fuzz.peer cimport PEER_OPEN, PEER_SYN_SENT, Corpus, Peer, draft_segment, peer_start
 from cython_ext.fuzz.run cimport fuzz_begin, memory_inject, world_settle, world_step
@@ -34,7 +34,7 @@ cdef struct Answer:
 
 cdef inline World *stream_open(const uint8_t *image, const Corpus *corpus, const Corpus *files) noexcept nogil:
     """A small world with one client that is never contrary."""
-    cdef Chance chance
+    cdef Choices chance
     cdef Shape shape
     cdef World *world
     memset(&shape, 0, sizeof(Shape))

@@ -11,7 +11,7 @@ from cython_ext.driver.faults cimport FaultRates, FaultyDriver, faulty_close, fa
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.fuzz.audit cimport fuzz_require
 from cython_ext.fuzz.chance cimport (
-    Chance, chance_below, chance_between, chance_next, chance_one_in, chance_seed,
+    Choices, chance_below, chance_between, chance_next, chance_one_in, chance_seed,
 )
 from cython_ext.fuzz.judge cimport Judge
 from cython_ext.fuzz.peer cimport SERVER_PORT, Corpus, Draft, Peer, peer_start
@@ -53,7 +53,7 @@ cdef struct Shape:
     bint drains             # the worker is told to drain on the way
 
 cdef struct World:
-    Chance chance
+    Choices chance
     Shape shape
     Worker *worker
     WorldPort *ports
@@ -78,7 +78,7 @@ cdef struct Totals:
     Counters counters
 
 
-cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
+cdef inline void shape_choose(Shape *shape, Choices *chance) noexcept nogil:
     cdef bint tiny = chance_one_in(chance, 2)
     shape.rx_frames = 64 if tiny else 1024
     shape.tx_frames = 32 if tiny else 1024
@@ -100,7 +100,7 @@ cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
     shape.drains = chance_one_in(chance, 8)
 
 
-cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance *chance) noexcept nogil:
+cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Choices *chance) noexcept nogil:
     memset(config, 0, sizeof(WorkerConfig))
     config.connections = shape.connections
     config.request_buffers = shape.request_buffers
@@ -119,7 +119,7 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance 
     config.per_source = chance_between(chance, 1, 20) if chance_one_in(chance, 3) else 0
 
 
-cdef inline uint64_t first_ns(Chance *chance) noexcept nogil:
+cdef inline uint64_t first_ns(Choices *chance) noexcept nogil:
     """Anywhere; often a little before ticks, or microseconds, wrap at 2^32."""
     cdef uint32_t which = chance_below(chance, 3)
     if which == 0:
@@ -132,14 +132,14 @@ cdef inline uint64_t first_ns(Chance *chance) noexcept nogil:
 cdef inline World *world_open(uint64_t seed, const uint8_t *image, const Corpus *corpus) noexcept nogil:
     """One that is as the seed says."""
     cdef Shape shape
-    cdef Chance chance
+    cdef Choices chance
     chance_seed(&chance, seed)
     shape_choose(&shape, &chance)
     return world_build(&shape, &chance, image, corpus)
 
 
 cdef inline World *world_build(
-    const Shape *shape, const Chance *chance, const uint8_t *image, const Corpus *corpus
+    const Shape *shape, const Choices *chance, const uint8_t *image, const Corpus *corpus
 ) noexcept nogil:
     """Aborts when there is no memory: a fuzzer has no other use for it."""
     cdef World *world = <World *>calloc(1, sizeof(World))
@@ -203,7 +203,7 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
     cdef WorldPort *port = &world.ports[number]
     cdef Driver *below = &port.plain
     cdef FaultRates rx, tx
-    cdef Chance chance
+    cdef Choices chance
     cdef int result
     chance_seed(&chance, chance_next(&world.chance))
     result = memory_open(
@@ -217,7 +217,7 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
         rates_choose(&tx, &world.chance)
         tx.corrupt_ppm = 0                  # what the engine sends is judged
         rx.corrupt_ppm = 0 if world.shape.partial else rx.corrupt_ppm
-        fuzz_require(faulty_open(&port.faulty, below, &rx, &tx, chance.state), b"memory for faults", 0, 0)
+        fuzz_require(faulty_open(&port.faulty, below, &rx, &tx, chance.seeded.state), b"memory for faults", 0, 0)
         faulty_driver(&port.faulty, &port.wrapped)
         below = &port.wrapped
     if world.shape.stingy:
@@ -229,7 +229,7 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
     world.worker.port_count = number + 1
 
 
-cdef inline void rates_choose(FaultRates *rates, Chance *chance) noexcept nogil:
+cdef inline void rates_choose(FaultRates *rates, Choices *chance) noexcept nogil:
     rates.drop_ppm = chance_below(chance, 100000)
     rates.duplicate_ppm = chance_below(chance, 100000)
     rates.reorder_ppm = chance_below(chance, 200000)
