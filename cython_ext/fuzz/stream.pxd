@@ -50,7 +50,6 @@ cdef inline World *stream_open(const uint8_t *image, const Corpus *corpus, const
     shape.witness_bytes = STREAM_ANSWER_MOST
     chance_seed(&chance, 7)
     world = world_build(&shape, &chance, image, corpus)
-    world.worker.config.per_source = 0
     world.judge.files = files[0]
     world.judge.chance.tape = image         # a tape at its end: nothing unusual happens
     world.judge.chance.left = 0
