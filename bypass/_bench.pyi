@@ -5,14 +5,25 @@ from typing_extensions import Buffer
 class Bench:
     """An engine on a memory driver and `connections` clients; only the engine's turns are timed."""
 
-    def __init__(self, image: Buffer, connections: int) -> None: ...
+    def __init__(self, image: Buffer, connections: int, *, log_bytes: int = 0) -> None: ...
     def open(self) -> float:
         """Opens all connections; nanoseconds of the engine per connection."""
     def get(self, path: bytes, requests: int) -> float:
         """Keep-alive GETs over the open connections in turn; nanoseconds of the engine per GET."""
+    def ask(self, request: bytes, requests: int, count: int = 1) -> tuple[float, int]:
+        """Keep-alive requests, each any of the `count` of equal size that `request` consists of.
+
+        (nanoseconds of the engine per request, octets of a response). Responses are equally long, and none
+        closes its connection.
+        """
     def cycle(self, path: bytes, cycles: int) -> float:
         """Open, GET, close with fresh connections; nanoseconds of the engine per cycle."""
     def layers(self, path: bytes, rounds: int) -> dict[str, float]:
         """Nanoseconds per call of each layer alone; after open()."""
+    def drain_log(self) -> int:
+        """From another thread, while get() runs: empties the access log; how many octets it had."""
+    @property
+    def log_dropped(self) -> int:
+        """Responses that the ring had no room for."""
     @property
     def frames_lost(self) -> int: ...

@@ -49,6 +49,23 @@ class XdpSocket:
         """XDP_STATISTICS of the kernel and the driver's own counts."""
     def close(self) -> None: ...
 
+LOG_VARIABLES: dict[str, int]
+"""What a line of the access log may show, by name."""
+
+class LogFormat:
+    """Lines of the access log: literal octets, and names of LOG_VARIABLES in between.
+
+    json: what came from a peer is escaped as in a JSON string, and is empty where it is missing; else the
+    quote, the backslash and all but visible ASCII become \\xHH, and what is missing is a hyphen.
+    """
+
+    def __init__(self, pieces: Sequence[bytes | str], *, json: bool = False) -> None: ...
+    @property
+    def wants_fields(self) -> bool:
+        """It shows fields of the request's head."""
+    @property
+    def line_bytes_most(self) -> int: ...
+
 class Engine:
     """The data plane of one worker: its connections, its drivers, its site.
 
@@ -56,7 +73,9 @@ class Engine:
     order; those also in `own_addresses` the kernel lacks: ARP, neighbour discovery and echo about them are
     answered. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
     clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
-    `connections_per_source` is what an IPv4 address or an IPv6 /64 may have open, 0: no limit.
+    `log_bytes`, a power of two, is the ring of the access log, 0: none is kept. Where the ring is full,
+    responses are counted (log_dropped), or, log_lossless, requests wait. `connections_per_source` is what
+    an IPv4 address or an IPv6 /64 may have open, 0: no limit.
     """
 
     def __init__(
@@ -80,6 +99,9 @@ class Engine:
         now_ns: int = 0,
         wall_offset_ns: int = 0,
         accept_partial_checksums: bool = False,
+        log_bytes: int = 0,
+        log_lossless: bool = False,
+        log_fields: bool = True,
     ) -> None: ...
     def add_socket(self, socket: XdpSocket, *, mac: bytes) -> int:
         """Adds a driver before run(); the engine keeps the socket alive. Returns its number.
@@ -116,6 +138,11 @@ class Engine:
         """The image that was offered last is the one served."""
     def images_held(self) -> int:
         """Lets go of the images that no response is made from any more; how many are in use."""
+    def format_log(self, form: LogFormat, out: Buffer) -> tuple[int, int]:
+        """Takes records of responses from the ring and writes lines to `out`; how many octets, and lines.
+
+        By one thread at a time, beside run(). `out` has room for form.line_bytes_most at least.
+        """
     def counters(self) -> dict[str, int]: ...
     @property
     def open_connections(self) -> int: ...

@@ -14,14 +14,17 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from bypass.configfile import first_error, read_file
+from bypass.accesslog.format import parse_format
+from bypass.configfile import FileSettings, first_error, read_file
 from bypass.errors import ConfigError, ExitCode
+from bypass.site.rules.settings import SiteConfig
 from bypass.text import parse_duration_s, parse_size_bytes
 
 Mode = Literal["auto", "native", "generic"]
 Memory = Literal["auto", "copy", "zero-copy"]
 Poll = Literal["latency", "balanced", "efficient"]
 Congestion = Literal["cubic", "newreno"]
+WhenFull = Literal["drop", "wait"]
 
 
 def _number_of(parse: Callable[[str], float]) -> dict[str, object]:
@@ -37,6 +40,12 @@ def _addresses(value: object) -> object:
 def _networks(value: object) -> object:
     if isinstance(value, list | tuple):
         return [str(ip_network(str(item))) for item in value]
+    return value
+
+
+def _log_format(value: object) -> object:
+    if isinstance(value, str):
+        parse_format(value)
     return value
 
 
@@ -76,6 +85,15 @@ SizeBytes = Annotated[
 ]
 
 
+LogFormatText = Annotated[
+    str,
+    Meta(
+        description="common, combined, json, or text with variables such as $remote_addr",
+        extra={"parse": _log_format},
+    ),
+]
+
+
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """What `bypass serve` is told. Durations are seconds, sizes bytes."""
 
@@ -102,6 +120,18 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     connections_per_source: Annotated[
         int, Meta(ge=0, le=1 << 24, description="a number up to 16777216; 0 is no limit")
     ] = 0
+    access_log: Annotated[str, Meta(max_length=4096, description="a file, or - for stdout")] = ""
+    log_format: LogFormatText = "combined"
+    log_when_full: Annotated[WhenFull, Meta(description="drop or wait")] = "drop"
+    log_buffer: Annotated[
+        int,
+        Meta(
+            ge=65536,
+            le=1 << 30,
+            description="a size from 64K to 1G",
+            extra=_number_of(parse_size_bytes),
+        ),
+    ] = 8 << 20
     watch: Annotated[bool, Meta(description="true or false")] = False
     runtime_folder: Annotated[str, Meta(max_length=80, description="a folder, at most 80 characters")] = ""
     cpu: Annotated[int, Meta(ge=-1, le=4095, description="the number of a CPU; -1 leaves it open")] = -1
@@ -121,10 +151,11 @@ KEYS: dict[str, str] = {name.replace("_", "-"): name for name in HINTS}
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The options, and for each key where its value came from."""
+    """The options, for each key where its value came from, and what the file says about the site."""
 
     options: ServeOptions
     origins: dict[str, str]
+    site: SiteConfig = SiteConfig()
 
 
 def resolve(
@@ -136,14 +167,16 @@ def resolve(
     """
     values: dict[str, object] = {}
     origins = dict.fromkeys(KEYS, "default")
+    settings = _from_file(file) if file else None
     for key, (raw, origin) in {
-        **(_from_file(file) if file else {}),
+        **({key: (entry.value, entry.origin) for key, entry in settings.entries.items()} if settings else {}),
         **_from_environment(environment),
         **{k: (flags[n], f"--{k}") for k, n in KEYS.items() if flags.get(n) is not None},
     }.items():
         values[KEYS[key]] = judge_value(key, raw, origin)
         origins[key] = origin
-    return Resolved(ServeOptions(**values), origins)  # type: ignore[arg-type]  # checked one by one above
+    options = ServeOptions(**values)  # type: ignore[arg-type]  # checked one by one above
+    return Resolved(options, origins, settings.site if settings else SiteConfig())
 
 
 def environment_name(key: str) -> str:
@@ -156,11 +189,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object,
     return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
 
 
-def _from_file(path: Path) -> dict[str, tuple[object, str]]:
-    entries, mistakes = read_file(path, KEYS, judge_value)
-    if error := first_error(mistakes):
+def _from_file(path: Path) -> FileSettings:
+    settings = read_file(path, KEYS, judge_value)
+    if error := first_error(settings.mistakes):
         raise error
-    return {key: (entry.value, entry.origin) for key, entry in entries.items()}
+    return settings
 
 
 def judge_value(key: str, raw: object, origin: str) -> object:

@@ -4,10 +4,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, LogRing, atomic_load_u64, atomic_store_u64
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.bench.client cimport (
-    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_shuffle,
+    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_probe, crowd_shuffle,
 )
 from cython_ext.bench.layers cimport (
     SEGMENT_OCTETS, time_copy_body, time_driver, time_emit, time_net_input, time_request, time_select,
@@ -33,8 +34,9 @@ cdef class Bench:
     cdef Crowd _crowd
     cdef const uint8_t[::1] _image
     cdef bytes _request
+    cdef object _log_room
 
-    def __init__(self, const uint8_t[::1] image not None, uint32_t connections):
+    def __init__(self, const uint8_t[::1] image not None, uint32_t connections, *, uint64_t log_bytes=0):
         cdef WorkerConfig config
         memset(&config, 0, sizeof(config))
         config.connections = connections + 64
@@ -47,7 +49,10 @@ cdef class Bench:
         config.time_wait_ticks = 1
         config.table_key.k0 = 1
         config.isn_key.k0 = 2
+        config.log_bytes = log_bytes
+        config.log_wants = LOG_WANTS_FIELDS
         self._image = image
+        self._log_room = bytearray(1 << 16)
         self._worker = <Worker *>calloc(1, sizeof(Worker))
         self._crowd.clients = <Client *>calloc(connections, sizeof(Client))
         self._crowd.order = <uint32_t *>calloc(connections, sizeof(uint32_t))
@@ -94,6 +99,7 @@ cdef class Bench:
         self._request = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
         self._crowd.request = self._request
         self._crowd.request_bytes = <uint32_t>len(self._request)
+        self._crowd.request_count = 1
         self._crowd.response_bytes = <uint32_t>slot_bytes(&self._worker.service, &slot)
 
     def open(self):
@@ -109,11 +115,29 @@ cdef class Bench:
 
     def get(self, bytes path, uint64_t requests):
         """Keep-alive GETs over the open connections in turn; nanoseconds of the engine per GET."""
+        self._select(path)
+        return self._exchange(requests)
+
+    def ask(self, bytes request, uint64_t requests, uint64_t count=1):
+        """Keep-alive requests over the open connections in turn, each any of the `count` of equal size that
+        `request` consists of; nanoseconds of the engine per request, octets of a response. All responses are as
+        long as the first, and none closes its connection."""
+        if count == 0 or len(request) % count:
+            raise ValueError("the requests are not of one size")
+        self._request = request
+        self._crowd.request = self._request
+        self._crowd.request_bytes = <uint32_t>(len(request) // count)
+        self._crowd.request_count = count
+        with nogil:
+            self._crowd.response_bytes = crowd_probe(&self._crowd)
+        self._require(self._crowd.response_bytes > 0, "there is no response")
+        return self._exchange(requests), self._crowd.response_bytes
+
+    def _exchange(self, uint64_t requests):
         cdef uint64_t before, done = 0
         cdef uint32_t first = 0
         cdef uint32_t many
         cdef bint complete = True
-        self._select(path)
         before = self._crowd.turns_ns
         with nogil:
             while done < requests and complete:
@@ -139,6 +163,27 @@ cdef class Bench:
                 done += many
         self._require(complete and self._worker.table.in_use == 0, "a connection did not close")
         return (self._crowd.turns_ns - before) / done
+
+    def drain_log(self):
+        """Another thread: reads what is in the access log's ring, as a writer of lines would, and no more."""
+        cdef LogRing *ring = &self._worker.service.log
+        cdef uint64_t head = atomic_load_u64(&ring.published)
+        cdef uint64_t octets = 0
+        cdef uint64_t part
+        cdef uint8_t[::1] room = self._log_room
+        with nogil:
+            while ring.tail != head:
+                part = min(
+                    head - ring.tail, ring.bytes - (ring.tail & (ring.bytes - 1)), <uint64_t>room.shape[0]
+                )
+                memcpy(&room[0], ring.memory + (ring.tail & (ring.bytes - 1)), part)
+                atomic_store_u64(&ring.tail, ring.tail + part)
+                octets += part
+        return octets
+
+    @property
+    def log_dropped(self):
+        return self._worker.service.log.dropped
 
     def _require(self, bint condition, message):
         if not condition or self._crowd.refused or self._crowd.repeated:

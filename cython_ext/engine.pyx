@@ -7,10 +7,18 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 
+from cython_ext.accesslog.format cimport (
+    PIECES_MOST, PIECE_BODY_BYTES_SENT, PIECE_HTTP_HOST, PIECE_HTTP_REFERER, PIECE_HTTP_USER_AGENT, PIECE_MSEC,
+    PIECE_REMOTE_ADDR, PIECE_REMOTE_PORT, PIECE_REQUEST, PIECE_REQUEST_METHOD, PIECE_REQUEST_URI,
+    PIECE_SERVER_PROTOCOL, PIECE_STATUS, PIECE_TEXT, PIECE_TIME_ISO8601, PIECE_TIME_LOCAL, Format,
+    format_records, line_bytes_most,
+)
+from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RING_BYTES_LEAST
 from cython_ext.base.counters cimport COUNTER_COUNT, counter_help, counter_names
 from cython_ext.base.frame cimport Frame
 from cython_ext.content cimport precompute
 from cython_ext.content.store cimport IMAGE_VERSION, image_header, store_open
+from cython_ext.http.date cimport date_make
 from cython_ext.driver.af_xdp cimport af_xdp_driver
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.memory cimport (
@@ -70,6 +78,7 @@ def body_sums(const uint8_t[::1] body not None, uint16_t[::1] sums not None) -> 
 
 include "engine_socket.pxi"
 include "engine_images.pxi"
+include "engine_log.pxi"
 
 
 cdef class Engine:
@@ -95,7 +104,8 @@ cdef class Engine:
         uint32_t connections_per_source=0,
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
-        bint accept_partial_checksums=False,
+        bint accept_partial_checksums=False, uint64_t log_bytes=0, bint log_lossless=False,
+        bint log_fields=True,
     ):
         cdef WorkerConfig config
         if self._worker != NULL:
@@ -113,7 +123,12 @@ cdef class Engine:
             raise ValueError(f"congestion: cubic or newreno, not {congestion!r}")
         if not 576 <= mtu <= 9216:
             raise ValueError(f"mtu: 576 to 9216 octets, not {mtu}")
+        if log_bytes and (log_bytes < RING_BYTES_LEAST or log_bytes & (log_bytes - 1) or log_bytes > 1 << 32):
+            raise ValueError(f"log_bytes: a power of two from {<int>RING_BYTES_LEAST} to 2^32, or 0")
         memset(&config, 0, sizeof(config))
+        config.log_bytes = log_bytes
+        config.log_lossless = log_lossless
+        config.log_wants = LOG_WANTS_FIELDS if log_fields else 0
         config.connections = connections
         config.request_buffers = request_buffers
         config.flights = flight_blocks
@@ -282,6 +297,19 @@ cdef class Engine:
 
     def images_held(self):
         return self._images.release()
+
+    def format_log(self, LogFormat form not None, uint8_t[::1] out not None):
+        cdef uint64_t lines = 0
+        cdef uint64_t octets = 0
+        if self._worker.service.log.memory == NULL:
+            raise ValueError("the engine keeps no access log")
+        if <uint64_t>out.shape[0] < line_bytes_most(&form._format):
+            raise ValueError(f"a line may take {line_bytes_most(&form._format)} octets")
+        with nogil:
+            octets = format_records(
+                &self._worker.service.log, &form._format, &out[0], <uint64_t>out.shape[0], &lines
+            )
+        return octets, lines
 
     def counters(self):
         return {name: self._worker.published.value[i] for i, (name, _) in enumerate(COUNTERS)}

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_NONE, PROT_READ, PROT_WRITE, mmap, mprotect, munmap
 
+from cython_ext.accesslog.format cimport Line, put_address
 from cython_ext.base.counters cimport Counters
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
@@ -72,6 +73,17 @@ _METHODS = {
     <int>requests.METHOD_UNKNOWN: "UNKNOWN",
 }
 _PATHS = {<int>paths.PATH_OK: "OK", <int>paths.PATH_BAD: "BAD", <int>paths.PATH_NOWHERE: "NOWHERE"}
+
+
+def log_address(bytes address not None) -> str:
+    """An address, 16 octets, as the access log writes it."""
+    cdef uint8_t out[64]
+    cdef Line line
+    if len(address) != 16:
+        raise ValueError("16 octets")
+    line.out = out
+    put_address(&line, <const uint8_t *><const char *>address)
+    return (<const char *>out)[:line.out - out].decode("ascii")
 
 
 cdef class Fence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -13,11 +14,12 @@ import click
 
 from bypass.cli.console import Messages, messages_of, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
-from bypass.config import Congestion, Mode, Poll, ServeOptions, resolve
+from bypass.config import Congestion, Mode, Poll, ServeOptions, WhenFull, resolve
 from bypass.errors import ExitCode
 from bypass.serve.lifecycle import Summary
 from bypass.serve.server import Server
 from bypass.site.image import SiteImage
+from bypass.site.rules.settings import SiteConfig
 from bypass.site.text import format_bytes
 from bypass.text import format_count, plural
 
@@ -65,6 +67,16 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
     "--connections-per-source", metavar="N", help="Open connections of one source.  [default: no limit]"
 )
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
+@click.option("--access-log", metavar="FILE", help="A line for every response; - is stdout.  [default: none]")
+@click.option(
+    "--log-format",
+    metavar="FORMAT",
+    help="common, combined, json, or text with $variables.  [default: combined]",
+)
+@click.option(
+    "--log-when-full", type=click.Choice(get_args(WhenFull)), help="Lose lines, or let requests wait."
+)
+@click.option("--log-buffer", metavar="SIZE", help="Memory for lines not yet written.  [default: 8M]")
 @click.option("--watch", is_flag=True, default=None, help="Reload when files of the site change.")
 @click.option(
     "--runtime-folder", metavar="FOLDER", help="Where 'bypass reload' finds us.  [default: /run/bypass]"
@@ -78,16 +90,24 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.pass_context
 def serve(context: click.Context, /, file: Path | None, **flags: object) -> int:
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    options = resolve(given, os.environ, file).options
-    if not options.site:
+    resolved = resolve(given, os.environ, file)
+    options = resolved.options
+    if not options.site and not resolved.site.hosts:
         raise click.UsageError("SITE is missing: name a folder, or an image made by 'bypass build'")
     if not options.interface:
         raise click.UsageError("--interface is missing: name the interface to serve on")
-    return run(options, messages_of(context))
+    return run(options, messages_of(context), file, watched(options, resolved.site, file))
 
 
-def run(options: ServeOptions, messages: Messages) -> int:
-    """Serves until a signal, and says so. Returns the exit code."""
+def watched(options: ServeOptions, config: SiteConfig, file: Path | None) -> list[Path]:
+    """Where a change of the site can be: its folder or image, those of its hosts, and the settings."""
+    folders = [Path(options.site)] if options.site else []
+    folders += [config.folder / host.root for host in config.hosts]
+    return [*folders, *([file] if file else [])]
+
+
+def run(options: ServeOptions, messages: Messages, config: Path | None, places: Collection[Path]) -> int:
+    """Serves until a signal, and says so. config: the settings file. Returns the exit code."""
     from bypass.cli.progress import site_progress
     from bypass.cli.reloading import maker_for, reloading
     from bypass.serve.lifecycle import serve_until_stopped
@@ -99,20 +119,26 @@ def run(options: ServeOptions, messages: Messages) -> int:
 
     reload_wanted = threading.Event()
     with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest({signal.SIGHUP: reload_wanted.set}))
+        reopeners: list[Callable[[], object]] = []
+        asked = {
+            signal.SIGHUP: reload_wanted.set,
+            signal.SIGUSR1: lambda: [reopen() for reopen in reopeners],
+        }
+        stop = stack.enter_context(StopRequest(asked))
         put_back_leftovers(options, messages.warn)
         plan = prepare(options, "bypass serve")
         for warning in warnings(plan):
             messages.warn(warning)
-        maker = stack.enter_context(maker_for(options))
+        maker = stack.enter_context(maker_for(options, config))
         with site_progress(messages, stop) as progress:
             image = stack.enter_context(maker.make(progress))
         stop.check()
         stack.enter_context(tuned(options, plan, messages.say))
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
+        reopeners.append(server.reopen_log)
         stop.attend()
         announce(messages, server, image)
-        stack.enter_context(reloading(server, image, maker, options, reload_wanted, messages))
+        stack.enter_context(reloading(server, image, maker, options, places, reload_wanted, messages))
         summary = serve_until_stopped(server, stop, options.drain_timeout, warn=messages.warn)
     left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
     messages.say(
@@ -133,6 +159,11 @@ def account(messages: Messages, summary: Summary) -> None:
     refusals = ", ".join(f"{many} {words}" for words, many in summary.refused.items() if many)
     if refusals:
         messages.say(f"  kept out: {refusals}")
+    if summary.log_dropped:
+        messages.warn(
+            f"{plural(summary.log_dropped, 'line')} of the access log lost: they came faster than they could"
+            " be written (--log-when-full wait, or a larger --log-buffer)"
+        )
     words = f"{plural(summary.frames_lost, 'packet buffer')} lost"
     if summary.frames_lost:
         messages.warn(f"{words}: this is a bug, please report it")

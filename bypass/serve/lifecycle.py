@@ -19,7 +19,8 @@ class Summary:
     """What a run amounted to.
 
     left_open: connections cut off at the end of draining. frames_lost: packet buffers that leaked.
-    refused: what was kept out, in words, and how often.
+    refused: what was kept out, in words, and how often. log_dropped: lines that the access log had no room
+    for.
     """
 
     requests: int
@@ -29,6 +30,7 @@ class Summary:
     frames_lost: int
     queues: tuple[QueueTotals, ...]
     refused: Mapping[str, int]
+    log_dropped: int = 0
 
 
 def serve_until_stopped(
@@ -68,6 +70,7 @@ def serve_until_stopped(
         frames_lost=server.frames_lost(),
         queues=tuple(server.queue_totals()),
         refused=server.refused(),
+        log_dropped=counters.get("log_dropped", 0),
     )
 
 

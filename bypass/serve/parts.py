@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from bypass.accesslog.writer import AccessLog, Sink
 from bypass.serve.claim import claim
 from bypass.serve.interface import Address, Interface, still_usable
-from bypass.serve.plan import Plan
+from bypass.serve.plan import LogPlan, Plan
 from bypass.worker import Runnable
+
+if TYPE_CHECKING:
+    from bypass._engine import LogFormat
 
 Notice = Callable[[str], None]
 """Is told, in a sentence, of something that works less well than hoped."""
@@ -81,6 +86,8 @@ class DataPlane(Runnable, Protocol):
 
     def images_held(self) -> int: ...
 
+    def format_log(self, form: LogFormat, out: memoryview) -> tuple[int, int]: ...
+
     def counters(self) -> dict[str, int]: ...
 
     @property
@@ -105,6 +112,16 @@ class Parts:
     effects: Callable[[Plan], Effects]
     socket: Callable[[Plan, int, Notice], Socket]
     engine: Callable[[Plan, memoryview, Sequence[Socket]], DataPlane]
+
+
+def open_log(engine: DataPlane, plan: LogPlan, sink: Sink, notice: Notice) -> AccessLog:
+    """The thread that writes what `engine` logs."""
+    from bypass._engine import LogFormat
+
+    form = LogFormat(plan.form.pieces, json=plan.form.json)
+    return AccessLog(
+        partial(engine.format_log, form), form.line_bytes_most, sink, notice, lossless=plan.lossless
+    )
 
 
 def kernel_parts() -> Parts:
@@ -140,6 +157,9 @@ def _make_engine(plan: Plan, image: memoryview, sockets: Sequence[Socket]) -> Da
         connections_per_source=plan.connections_per_source,
         idle_timeout_ns=plan.idle_timeout_ns,
         accept_partial_checksums=plan.accept_partial_checksums,
+        log_bytes=plan.log.ring_bytes if plan.log else 0,
+        log_lossless=plan.log is not None and plan.log.lossless,
+        log_fields=plan.log is not None and plan.log.form.wants_fields,
     )
     for socket in sockets:
         assert isinstance(socket, XdpSocket)

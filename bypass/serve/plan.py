@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from bypass.accesslog.format import LineFormat, parse_format
+from bypass.accesslog.writer import Lines
 from bypass.config import Congestion, Memory, Mode, Poll, ServeOptions
 from bypass.errors import ConfigError, UnavailableError
 from bypass.nic.quirks import leaves_partial_checksums, needs_full_page_frames
@@ -38,6 +40,16 @@ ZERO_COPY: dict[Memory, bool | None] = {"auto": None, "copy": False, "zero-copy"
 
 
 @dataclass(frozen=True, slots=True)
+class LogPlan:
+    """target: a file, "-" for stdout, or a function that is given whole lines. ring_bytes: a power of two."""
+
+    target: str | Lines
+    form: LineFormat
+    lossless: bool
+    ring_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything a server on one interface is made with.
 
@@ -66,6 +78,7 @@ class Plan:
     syn_rate: int = 0
     congestion: Congestion = "cubic"
     connections_per_source: int = 0
+    log: LogPlan | None = None
 
     @property
     def locked_bytes(self) -> int:
@@ -129,7 +142,13 @@ def make_plan(
         syn_rate=options.syn_rate,
         congestion=options.congestion,
         connections_per_source=options.connections_per_source,
+        log=log_plan(options, options.access_log) if options.access_log else None,
     )
+
+
+def log_plan(options: ServeOptions, target: str | Lines) -> LogPlan:
+    ring_bytes = 1 << (options.log_buffer - 1).bit_length()
+    return LogPlan(target, parse_format(options.log_format), options.log_when_full == "wait", ring_bytes)
 
 
 def every_queue(rx_queues: int, tx_queues: int) -> tuple[int, ...]:

@@ -14,9 +14,10 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bypass.accesslog.writer import AccessLog, sink_for
 from bypass.errors import BypassError, UnavailableError
 from bypass.nic.quirks import quirks_of
-from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket
+from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket, open_log
 from bypass.serve.plan import Plan
 from bypass.worker import Worker
 
@@ -70,6 +71,7 @@ class Server:
         self._worker = worker
         self._program = program
         self._unserved: set[int] = set()
+        self.access_log: AccessLog | None = None
 
     @property
     def zero_copy(self) -> bool:
@@ -113,6 +115,11 @@ class Server:
     def stop(self) -> None:
         """Ends the worker; what it counted stands still from here on. Safe to call again."""
         self._worker.stop()
+
+    def reopen_log(self) -> None:
+        """Opens the access log's file anew, after it was moved away."""
+        if self.access_log is not None:
+            self.access_log.reopen()
 
     def frames_lost(self) -> int:
         """After stop(): packet buffers that are in no pool, ring or hand. 0 unless something is wrong."""
@@ -158,6 +165,7 @@ def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _u
     notice: is told, before the yield, what is had in place of what was hoped for.
     """
     with ExitStack() as stack:
+        sink = sink_for(plan.log.target) if plan.log else None
         claim = stack.enter_context(parts.claim(plan.interface, plan.own_addresses))
         program = stack.enter_context(parts.program())
         program.load(max_queues=plan.map_entries)
@@ -173,6 +181,8 @@ def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _u
         worker = Worker(engine, spin_ns=plan.poll.spin_ns, sleep_ms=plan.poll.sleep_ms, cpu=plan.cpu)
         usable = partial(parts.interface_usable, plan.interface)
         server = Server(plan, mode, engine, sockets, worker, program, usable)
+        if plan.log and sink:
+            server.access_log = stack.enter_context(closing(open_log(engine, plan.log, sink, notice)))
         stack.callback(program.detach)
         stack.callback(worker.stop)
         worker.start()

@@ -14,6 +14,16 @@ static inline void atomic_store_u32(uint32_t *word, uint32_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
+static inline uint64_t atomic_load_u64(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void atomic_store_u64(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
 /* For counters: one writer, readers that only need whole words. */
 static inline void atomic_publish_u64(uint64_t *word, uint64_t value)
 {

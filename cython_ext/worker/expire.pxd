@@ -19,10 +19,11 @@ from cython_ext.tcp.timeout cimport (
 )
 from cython_ext.tcp.timers cimport wheel_list, wheel_next
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
+from cython_ext.worker.accesslog cimport log_is_full, log_last
 from cython_ext.worker.queue cimport drop_buffer
 from cython_ext.worker.service cimport SESSION_CLOSING, Session
-from cython_ext.worker.session cimport refuse_request, session_is_blocked
-from cython_ext.worker.state cimport Worker, connection_end, connection_flight
+from cython_ext.worker.session cimport refuse_request, request_buffer, session_is_blocked
+from cython_ext.worker.state cimport Worker, connection_end, connection_flight, log_peer
 from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack
 
 cdef enum:
@@ -96,9 +97,14 @@ cdef inline bint expire_idle(Worker *worker, uint32_t number, uint32_t tick, uin
         connection_end(worker, number)
         return False
     if head_is_awaited(conn, session):
+        if log_is_full(&worker.service):
+            session.head_since = tick
+            return True
         count(&worker.counters, C_HEADER_TIMEOUTS)
-        drop_buffer(&worker.service, session)
+        log_peer(worker, conn)
         tcp_queue(conn, refuse_request(&worker.service, session, 408, False))
+        log_last(&worker.service, session, request_buffer(&worker.service, session), session.buffered, NULL)
+        drop_buffer(&worker.service, session)
         tcp_close(conn)
         conn.active_at = tick
         return True

@@ -4,6 +4,7 @@ take each segment to its answer; work off timers and output put off; flush. Time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
+from cython_ext.accesslog.ring cimport ring_publish
 from cython_ext.base.counters cimport C_RX_FRAMES, C_RX_OCTETS, C_WORKER_TURNS, count, count_many
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
@@ -17,7 +18,7 @@ from cython_ext.wire.bytes cimport prefetch
 from cython_ext.worker.control cimport take_control
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.generation cimport generation_take
-from cython_ext.worker.segment cimport take_segment
+from cython_ext.worker.segment cimport resume_blocked, take_segment
 from cython_ext.worker.service cimport SESSION_CLOSING
 from cython_ext.worker.session cimport session_is_idle
 from cython_ext.worker.state cimport (
@@ -91,6 +92,7 @@ cdef inline void resume_listed(Worker *worker, uint64_t now_ns) noexcept nogil:
         if conn.state == TCP_CLOSED or not conn.flags & CONN_OUTPUT_LISTED:
             continue
         conn.flags &= ~<uint32_t>CONN_OUTPUT_LISTED
+        resume_blocked(worker, number, now_ns)
         send_due(worker, number, NULL, now_ns)
         schedule(worker, number)
 
@@ -119,6 +121,7 @@ cdef inline uint32_t worker_turn(Worker *worker, uint64_t now_ns) noexcept nogil
     cdef uint32_t second = <uint32_t>((<int64_t>now_ns + worker.config.wall_offset_ns) // 1000000000)
     if second != worker.service.date.second:
         date_make(&worker.service.date, second)
+    worker.service.log.wall_ns = <int64_t>now_ns + worker.config.wall_offset_ns
     if atomic_load_u32(&worker.drain) and not worker.service.draining:
         begin_drain(worker)
     if atomic_load_u32(&worker.offered) != worker.serving:
@@ -133,6 +136,7 @@ cdef inline uint32_t worker_turn(Worker *worker, uint64_t now_ns) noexcept nogil
             port_flush(worker, &worker.ports[i])
             worker.ports[i].fault = worker.ports[i].driver.wakeup(worker.ports[i].driver.state)
     count(&worker.counters, C_WORKER_TURNS)
+    ring_publish(&worker.service.log)
     if now_ns - worker.published_ns >= PUBLISH_NS:
         worker_publish(worker, now_ns)
     return received

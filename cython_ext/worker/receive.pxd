@@ -14,7 +14,7 @@ from cython_ext.tcp.reassembly cimport (
 )
 from cython_ext.worker.service cimport SESSION_CLOSING, Session
 from cython_ext.worker.session cimport session_receive
-from cython_ext.worker.state cimport Worker, reassembly_give
+from cython_ext.worker.state cimport Worker, log_peer, output_list, reassembly_give
 
 cdef enum:
     PIECES_MOST = 3                 # of a ring in order: two, and a look whether there is more
@@ -31,6 +31,7 @@ cdef inline void take_data(
     cdef uint32_t taken
     cdef bint closing = session.flags & SESSION_CLOSING != 0
     cdef bint in_body = session.body.state != BODY_NONE
+    log_peer(worker, conn)
     taken = session_receive(
         &worker.service, session, events.data, events.data_bytes, tick_of(now_ns), &queued
     )
@@ -39,6 +40,8 @@ cdef inline void take_data(
             conn_progress(conn, taken, tick_of(now_ns))
         elif queued or session.buffered or session.body.state != BODY_NONE:     # not for empty lines
             conn.active_at = tick_of(now_ns)
+    if worker.service.log_blocked:
+        output_list(worker, number)
     tcp_queue(conn, queued)
     happened[0] |= tcp_take(conn, taken, events)
 

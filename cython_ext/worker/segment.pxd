@@ -23,7 +23,9 @@ from cython_ext.worker.session cimport (
     session_drain, session_is_blocked, session_is_idle, session_window,
 )
 from cython_ext.worker.receive cimport hold_segment, take_data
-from cython_ext.worker.state cimport Worker, connection_end, connection_flight, flight_give, source_release
+from cython_ext.worker.state cimport (
+    Worker, connection_end, connection_flight, flight_give, log_peer, output_list, source_release,
+)
 from cython_ext.worker.transmit cimport Spare, send_bare, send_due, send_syn_ack
 
 
@@ -41,13 +43,34 @@ cdef inline void enter_time_wait(Worker *worker, uint32_t number, uint64_t now_n
 
 
 cdef inline void resume_requests(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
-    """The response queue has room again: goes on with the requests that waited for it."""
+    """The response queue or the log has room again: goes on with the requests that waited for it."""
     cdef TcpConn *conn = &worker.table.conns[number]
     cdef Session *session = &worker.sessions[number]
     cdef uint64_t queued = 0
+    log_peer(worker, conn)
     session_drain(&worker.service, session, tick_of(now_ns), &queued)
+    if worker.service.log_blocked:
+        output_list(worker, number)
     tcp_queue(conn, queued)
     tcp_window_grew(conn, session_window(session))
+
+
+cdef inline void close_after_last(Worker *worker, uint32_t number) noexcept nogil:
+    """Our FIN goes behind the responses when no further request will be answered."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    cdef Session *session = &worker.sessions[number]
+    if session.flags & SESSION_CLOSING:
+        tcp_close(conn)
+    elif conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session):
+        drop_buffer(&worker.service, session)       # of a request that nobody will complete
+        tcp_close(conn)
+
+
+cdef inline void resume_blocked(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
+    """Requests that wait, perhaps for the log alone, are looked at again."""
+    if session_is_blocked(&worker.sessions[number]):
+        resume_requests(worker, number, now_ns)
+        close_after_last(worker, number)
 
 
 cdef inline void carry_events(
@@ -72,11 +95,7 @@ cdef inline void carry_events(
         take_data(worker, number, events, &happened, now_ns)
     if happened & (EVENT_OUT_OF_ORDER | EVENT_DUPLICATE):
         hold_segment(worker, number, segment, events, &happened, now_ns)
-    if session.flags & SESSION_CLOSING:
-        tcp_close(conn)
-    elif conn.state == TCP_CLOSE_WAIT and not session_is_blocked(session):
-        drop_buffer(&worker.service, session)       # of a request that nobody will complete
-        tcp_close(conn)
+    close_after_last(worker, number)
     if happened & EVENT_TIME_WAIT:
         enter_time_wait(worker, number, now_ns)
 

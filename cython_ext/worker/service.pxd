@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from cython_ext.accesslog.ring cimport LogRing, ring_release
 from cython_ext.base.counters cimport Counters
 from cython_ext.base.pool cimport NIL, Pool, pool_init, pool_release
 from cython_ext.content.store cimport Store, store_open
@@ -69,6 +70,8 @@ cdef struct Service:
     Store stores[GENERATIONS_MOST]
     uint32_t queued[GENERATIONS_MOST]       # responses not wholly acknowledged, by generation
     uint32_t generation
+    LogRing log
+    bint log_blocked                # the last look at requests ended because the log was full
     Date date                       # of the current second
     Pool buffers
     Pool blocks
@@ -126,6 +129,7 @@ cdef inline void service_release(Service *service) noexcept nogil:
     pool_release(&service.notes)
     pool_release(&service.buffers)
     pool_release(&service.blocks)
+    ring_release(&service.log)
     memset(service, 0, sizeof(Service))
 
 

@@ -20,6 +20,7 @@ from cython_ext.http.request cimport (
     head_scan, request_parse,
 )
 from cython_ext.http.select cimport Selection, error_response, host_error, http_select
+from cython_ext.worker.accesslog cimport log_is_full, log_last
 from cython_ext.worker.queue cimport (
     begin_response, drop_buffer, drop_last_response, note_take, queue_has_room, queue_take_block,
     session_slot, slot_extent, slot_note, stage_response,
@@ -148,10 +149,13 @@ cdef inline uint64_t end_body(Service *service, Session *session) noexcept nogil
     the request malformed: one error takes the place of the response."""
     cdef Slot *slot = session_slot(service, session, session.slot_count - 1)
     cdef bint head_only = slot.flags & SLOT_HEAD_ONLY != 0
+    cdef uint64_t queued
     if session.body.state == BODY_NONE:
         return begin_response(service, slot)
     drop_last_response(service, session)
-    return refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413, head_only)
+    queued = refuse_request(service, session, 400 if session.body.state == BODY_BAD else 413, head_only)
+    log_last(service, session, NULL, 0, NULL)       # the request itself was logged when its head was there
+    return queued
 
 
 cdef inline uint32_t parse_requests(
@@ -164,7 +168,11 @@ cdef inline uint32_t parse_requests(
     cdef uint32_t used = 0
     cdef Request request
     cdef RequestVerdict verdict
+    service.log_blocked = False
     while used < octets and not session.flags & SESSION_CLOSING:
+        service.log_blocked = log_is_full(service)
+        if service.log_blocked:
+            return used
         if session.body.state != BODY_NONE:
             used += body_skip(&session.body, data + used, octets - used)
             if session.body.state == BODY_NONE or session.body.state >= BODY_BAD:
@@ -177,8 +185,10 @@ cdef inline uint32_t parse_requests(
             return used + empty_lines(data + used, octets - used)
         if verdict == REQUEST_BAD:
             queued[0] += refuse_request(service, session, request.status, request.method == METHOD_HEAD)
+            log_last(service, session, data + used, octets - used, NULL)
         else:
             queued[0] += answer_request(service, session, &request)
+            log_last(service, session, data + used, request.head_bytes, &request)
             used += request.head_bytes
     return octets if session.flags & SESSION_CLOSING else used
 
@@ -216,8 +226,8 @@ cdef inline uint8_t *request_buffer(Service *service, const Session *session) no
 
 
 cdef inline uint16_t scanned_after(Service *service, Session *session) noexcept nogil:
-    """What is left in the buffer is a partial request (all of it scanned) or waits for the queue (0)."""
-    return session.buffered if queue_has_room(service, session) else 0
+    """What is left in the buffer is a partial request (all of it scanned), or waits for the queue or the log (0)."""
+    return session.buffered if queue_has_room(service, session) and not service.log_blocked else 0
 
 
 cdef inline void session_drain(Service *service, Session *session, uint32_t tick, uint64_t *queued) noexcept nogil:

@@ -4,7 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from cython_ext.base.counters cimport C_NO_FLIGHT_BLOCK, COUNTER_COUNT, Counters, count
+from cython_ext.accesslog.ring cimport ring_init
+from cython_ext.base.counters cimport C_LOG_DROPPED, C_NO_FLIGHT_BLOCK, COUNTER_COUNT, Counters, count
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
 from cython_ext.base.siphash cimport SipKey, siphash
@@ -54,6 +55,9 @@ cdef struct WorkerConfig:
     uint32_t flights                # connections that may have a flight block at a time
     uint32_t reassemblies           # connections that may hold octets out of order at a time
     uint32_t per_source             # connections that one source may have; 0: as many as there are
+    uint64_t log_bytes              # of the access log's ring, a power of two; 0: no log
+    bint log_lossless
+    uint32_t log_wants              # LogWants
     bint newreno                    # congestion control: NewReno instead of CUBIC
     uint32_t mtu                    # octets of the IP packet
     uint32_t idle_ticks
@@ -119,6 +123,10 @@ cdef inline int worker_init(
     ):
         return -1
     date_make(&worker.service.date, 0)
+    if config.log_bytes and ring_init(
+        &worker.service.log, config.log_bytes, config.log_lossless, config.log_wants
+    ) != 0:
+        return -1
     worker.sessions = <Session *>calloc(config.connections, sizeof(Session))
     worker.listed = <uint32_t *>calloc(ring, sizeof(uint32_t))
     worker.listed_mask = ring - 1
@@ -225,6 +233,12 @@ cdef inline void output_list(Worker *worker, uint32_t number) noexcept nogil:
     worker.listed_head += 1
 
 
+cdef inline void log_peer(Worker *worker, TcpConn *conn) noexcept nogil:
+    """Whose requests are looked at next."""
+    worker.service.log.peer_address = conn.peer_address
+    worker.service.log.peer_port = conn.peer_port
+
+
 cdef inline void generations_publish(Worker *worker) noexcept nogil:
     """How many responses are still made from each image, for the thread that unmaps them."""
     cdef int i
@@ -236,6 +250,7 @@ cdef inline void generations_publish(Worker *worker) noexcept nogil:
 cdef inline void worker_publish(Worker *worker, uint64_t now_ns) noexcept nogil:
     """Copies the counters for other threads."""
     cdef int i
+    worker.counters.value[<int>C_LOG_DROPPED] = worker.service.log.dropped
     for i in range(COUNTER_COUNT):
         atomic_publish_u64(&worker.published.value[i], worker.counters.value[i])
     generations_publish(worker)

@@ -86,6 +86,18 @@ class Net:
                 return
         raise AssertionError("the exchange does not end")
 
+    def settle_bounded(self, turns: int = 400) -> None:
+        """For an engine that never rests, because it waits for something else than us."""
+        for _ in range(turns):
+            for connection in self.connections.values():
+                connection.flush()
+            self.turn()
+
+    def pass_time_bounded(self, ms: int, step_ms: int = 100) -> None:
+        for _ in range(ms // step_ms):
+            self.now_ns += step_ms * 1_000_000
+            self.settle_bounded(1)
+
     def pass_time(self, ms: int, step_ms: int = 10) -> None:
         """Lets time pass in small steps, then settles."""
         for _ in range(ms // step_ms):

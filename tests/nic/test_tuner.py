@@ -14,8 +14,8 @@ from bypass.errors import BypassError
 from bypass.nic.journal import Store, this_owner
 from bypass.nic.planner import Wish
 from bypass.nic.recipes import recipe_for
-from bypass.nic.settings import AnySetting, Channels, Coalesce, Feature, Rings
-from bypass.nic.snapshot import Snapshot, settings_in
+from bypass.nic.settings import Affinity, AnySetting, Channels, Coalesce, Feature, Rings
+from bypass.nic.snapshot import Irq, Snapshot, settings_in
 from bypass.nic.tuner import Applied, Tuner
 from tests.nic.fakenic import FakeNic, hardware
 
@@ -234,3 +234,29 @@ def test_of_an_interface_made_anew_only_the_machines_settings_are_put_back(store
 
 def test_restoring_where_nothing_was_changed_says_so(store: Store) -> None:
     assert Tuner(FakeNic(hardware()), store, quiet).restore().why == "nothing was changed"
+
+
+def test_interrupts_of_queues_that_are_not_in_use_are_put_back_too(store: Store) -> None:
+    """virtio_net has vectors for every queue, and places them when channels change."""
+
+    class Placing(FakeNic):
+        def write(self, setting: AnySetting, seen: Snapshot) -> None:
+            super().write(setting, seen)
+            if isinstance(setting, Channels):
+                moved = {"rx": Irq(number=60, name="virtio0-input.9", cpus=(1,), effective_cpus=(1,))}
+                self.seen = msgspec.structs.replace(self.seen, idle_irqs={9: moved})
+            elif isinstance(setting, Affinity) and setting.queue == 9:
+                back = {"rx": Irq(number=60, name="virtio0-input.9", cpus=setting.cpus, effective_cpus=(0,))}
+                self.seen = msgspec.structs.replace(self.seen, idle_irqs={9: back})
+
+        def _with(self, setting: AnySetting) -> Snapshot:
+            spare = isinstance(setting, Affinity) and setting.queue == 9
+            return self.seen if spare else super()._with(setting)
+
+    idle = {"rx": Irq(number=60, name="virtio0-input.9", cpus=(0, 1), effective_cpus=(0,))}
+    before = msgspec.structs.replace(hardware(queues=2), idle_irqs={9: idle})
+    nic = Placing(before)
+    apply(nic, store, Wish(workers=4))
+    assert nic.seen.irq(9, "rx") != idle["rx"]
+    assert Tuner(nic, store, quiet).restore().remaining == ()
+    assert settings_in(nic.seen) == settings_in(before)

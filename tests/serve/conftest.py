@@ -59,6 +59,7 @@ class FakeParts:
         self.stopped = threading.Event()
         self.draining = False
         self.offered: list[bytes] = []
+        self.log_lines = b""
         self.connections = 0
         self.any_image = False
 
@@ -161,6 +162,11 @@ class FakeParts:
 
     def images_held(self) -> int:
         return 1
+
+    def format_log(self, form: object, out: memoryview) -> tuple[int, int]:
+        line, self.log_lines = self.log_lines, b""
+        out[: len(line)] = line
+        return len(line), line.count(b"\n")
 
     def counters(self) -> dict[str, int]:
         """Of the program and of the engine alike."""
