@@ -165,10 +165,11 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
         return
     if packet.payload_bytes and judge.in_order:
         judge_edge(peer, end)
-    witness_take(
-        &judge.witnesses[peer.number], &judge.files, packet.seq, tcp + packet.header_bytes, packet.payload_bytes,
-        judge.cookies_accepted[0] == 0,
-    )
+    if judge.faithful:                  # else a SYN-ACK may be lost, and nobody knows where a stream begins
+        witness_take(
+            &judge.witnesses[peer.number], &judge.files, packet.seq, tcp + packet.header_bytes,
+            packet.payload_bytes, judge.cookies_accepted[0] == 0,
+        )
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
