@@ -49,6 +49,7 @@ cdef struct Crowd:
     uint32_t server_address         # as it lies in memory
     uint64_t turns_ns               # time spent in the worker
     uint64_t turns
+    uint64_t now_ns                 # the worker's clock
     uint64_t segments               # received from the server
     uint64_t repeated               # segments that were not the next ones expected
     uint64_t refused                # frames the memory driver had no room for
@@ -124,9 +125,16 @@ cdef inline void crowd_turn(Crowd *crowd) noexcept nogil:
     """One turn of the worker, timed. The worker's own clock moves by a fixed step, so that no timer
     falls due because the clients, or the machine, took long."""
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    worker_turn(crowd.worker, crowd.turns * TURN_NS)
+    worker_turn(crowd.worker, crowd.now_ns)
+    crowd.now_ns += TURN_NS
     crowd.turns_ns += clock_ns(CLOCK_MONOTONIC) - before
     crowd.turns += 1
+
+
+cdef inline void crowd_tick(Crowd *crowd) noexcept nogil:
+    """A turn a tick later."""
+    crowd.now_ns += <uint64_t>1 << 20
+    crowd_turn(crowd)
 
 
 cdef inline void crowd_take(Crowd *crowd, const Frame *frame) noexcept nogil:

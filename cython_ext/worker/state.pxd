@@ -38,6 +38,7 @@ cdef enum:
     PORTS_MOST = 64                 # drivers of one worker: one per queue
     TX_BATCH_FRAMES = 256
     STASH_FRAMES = 32
+    LISTED_MOST = 1 << 18           # connections whose output is put off: more than that wait for their timers
 
 cdef struct Port:
     Driver *driver
@@ -108,7 +109,7 @@ cdef inline int worker_init(
 ) noexcept nogil:
     """0, or -1 without memory. The caller fills in `local` and the ports."""
     cdef uint32_t ring = 64
-    while ring < 2 * config.connections:
+    while ring < 2 * config.connections and ring < LISTED_MOST:
         ring *= 2
     memset(worker, 0, sizeof(Worker))
     worker.config = config[0]
