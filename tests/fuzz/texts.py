@@ -47,6 +47,17 @@ _TARGETS = [
     b"http:///x",
     b"*",
     b"10.0.0.1:80",
+    b"/forms",
+    b"/packed",
+    b"/in/x",
+    b"/in/missing",
+    b"/old/%0d%0a/x?y=1",
+    b"/old/" + b"z" * 2100,
+    b"/u/ann.html?a=b&q=%31",
+    b"/gone/x",
+    b"/sub?back",
+    b"/sub/deep/one.txt",
+    b"http://x.h.example/",
 ]
 _FIELDS = [
     b"Connection: close\r\n",
@@ -55,6 +66,14 @@ _FIELDS = [
     b"User-Agent: " + b"u" * 200 + b"\r\n",
     b"Cookie: " + b"c" * 3000 + b"\r\n",
     b"Expect: 100-continue\r\n",
+    b"Accept-Encoding: gzip;q=0.5, br;q=0.9, *;q=0\r\n",
+    b"Accept-Encoding: identity;q=0, ;q=, x;q=1.0001\r\n",
+    b"Range: bytes=0-1,5-9,-3,100-\r\n",
+    b"Range: bytes=" + b",".join(b"%d-%d" % (9 * n, 9 * n + 1) for n in range(31)) + b"\r\n",
+    b"Authorization: Basic dTpw\r\n",
+    b"Authorization: Basic " + b"QUFB" * 400 + b"\r\n",
+    b"Origin: https://a.example\r\n",
+    b"Origin: null\r\nAccess-Control-Request-Method: GET\r\n",
     b"Expect: 200-maybe\r\n",
     b"Content-Length: 5\r\n",
     b"Content-Length: 5\r\nContent-Length: 5\r\n",
@@ -136,3 +155,25 @@ def request_texts() -> list[bytes]:
         *pipelined,
         *(_CHUNKED + body for body in _BODIES),
     ]
+
+
+WORDS = [
+    *(b"GET ", b"HEAD ", b"OPTIONS ", b"POST ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n\r\n", b"\r\n"),
+    *(b"Host: ", b"Connection: close\r\n", b"keep-alive", b"Content-Length: ", b"Expect: 100-continue\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"If-Match: ", b"If-None-Match: ", b"If-Range: "),
+    *(b"If-Modified-Since: ", b"If-Unmodified-Since: ", b"Range: bytes=", b"Accept-Encoding: ", b"gzip, br"),
+    *(
+        b";q=0.5",
+        b"*",
+        b"W/",
+        b"http://",
+        b"%2e",
+        b"..",
+        b"/one.txt",
+        b"/sub/",
+        b"GMT",
+        b"Thu, 01 Jan 1970 00:00:01 GMT",
+    ),
+    *(b"Origin: ", b"Access-Control-Request-Method: ", b"Authorization: Basic "),
+]
+"""What mutation puts into texts."""
