@@ -270,8 +270,8 @@ cdef class Simulation:
 cdef int _link_config(LinkConfig *way, settings) except -1:
     """From keywords; an unknown one is a KeyError."""
     known = {
-        "rate_bps", "delay_ns", "queue_bytes", "mark_bytes", "late_ns", "loss_ppm", "bad_ppm", "good_ppm", "bad_loss_ppm",
-        "reorder_ppm", "duplicate_ppm", "corrupt_ppm", "largest",
+        "rate_bps", "delay_ns", "queue_bytes", "mark_bytes", "late_ns", "loss_ppm", "bad_ppm", "good_ppm",
+        "bad_loss_ppm", "reorder_ppm", "duplicate_ppm", "corrupt_ppm", "largest",
     }
     for name in settings:
         if name not in known:
