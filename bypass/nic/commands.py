@@ -98,7 +98,7 @@ def _rule_command(rule: PortRule, seen: Snapshot) -> str:
     places = [
         str(one.location)
         for one in seen.rules or ()
-        if (one.flow, one.destination_port) == (rule.flow, rule.port)
+        if (one.flow, one.destination_port) == (rule.flow, rule.port) and one.queue is not None
     ]
     if not places:
         return f"ethtool -N {name} delete NUMBER  # of {rule.flow} {rule.port} in 'ethtool -n {name}'"
