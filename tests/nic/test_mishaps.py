@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import struct
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -15,6 +18,8 @@ import pytest
 
 from bypass.errors import BypassError, ExitCode, UnavailableError
 from bypass.nic import ethtool, inspect
+from bypass.nic.emit import link_file, script
+from bypass.nic.guard import carried, ssh_connection
 from bypass.nic.interrupts import as_interrupts
 from bypass.nic.journal import Store, this_owner
 from bypass.nic.ntuple import (
@@ -36,6 +41,7 @@ from bypass.nic.tuner import Tuner
 from bypass.nic.watchdog import watch
 from tests.nic.fakenic import FakeNic, hardware
 
+ROOT = Path(__file__).resolve().parents[2]
 WISH = Wish(workers=2, busy_poll=True)
 
 
@@ -340,3 +346,58 @@ def test_lists_of_numbers_are_of_a_size_that_machines_have() -> None:
     assert parse_list("0-3,6") == (0, 1, 2, 3, 6)
     with pytest.raises(ValueError, match="at most"):
         parse_list("0-99999999999")
+
+
+# -- who would be cut off
+
+
+def link(name: str, kind: str = "", **attributes: int) -> dict[str, object]:
+    return {"ifname": name, "linkinfo": {"kind": kind} if kind else None, **attributes}
+
+
+def test_what_stands_on_an_interface_would_be_cut_off_with_it() -> None:
+    links = {
+        2: link("eth0"),
+        3: link("eth0.7", "vlan", link=2),
+        4: link("br0", "bridge"),
+        5: link("mac0", "macvlan", link=3, master=4),
+        6: link("veth0", "veth", link=2),
+        7: link("far", "vlan", link=2, link_netnsid=0),
+    }
+    assert carried(2, links) == {2, 3, 4, 5}
+    assert carried(5, links) == {4, 5}
+
+
+def test_sudo_does_not_hide_the_ssh_session() -> None:
+    """It takes SSH_CONNECTION out of the environment; the shell before it still has it."""
+    code = "from bypass.nic.guard import ssh_connection; print(ssh_connection({}))"
+    session = "192.0.2.1 50000 192.0.2.2 22"
+    shell = ["sh", "-c", 'env -i "$0" -c "$1"; true', sys.executable, code]
+    environment = {**os.environ, "SSH_CONNECTION": session}
+    done = subprocess.run(shell, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == session, done.stderr
+    assert ssh_connection({"SSH_CONNECTION": "own"}) == "own"
+
+
+def test_a_script_of_odd_names_does_nothing_else() -> None:
+    seen = hardware(driver="x\nreboot")
+    seen = msgspec.structs.replace(seen, link=msgspec.structs.replace(seen.link, name="a;reboot", mac="\nx"))
+    made = make_plan(seen, Wish(workers=2, busy_poll=True, threaded=True), recipe_for("generic"))
+    text = script(made, seen)
+    assert "ethtool -L 'a;reboot' combined 2" in text
+    for line in text.splitlines():
+        assert line.startswith("#") or "reboot" not in [w.strip() for w in split_outside_quotes(line)], line
+    assert "\nx\n" not in link_file(made, seen) and "\nreboot" not in link_file(made, seen)
+
+
+def split_outside_quotes(line: str) -> list[str]:
+    """Commands that the shell sees in a line."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word in (";", "&&", "|", "&"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return [one[0] for one in found if one]
