@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bypass.config import HINTS, ServeOptions, resolve
+from bypass.errors import ConfigError
 from bypass.serve.content import load_site, open_site
 from bypass.serve.parts import Parts, kernel_parts
 from bypass.serve.preflight import prepare, warnings
@@ -25,6 +26,8 @@ from bypass.serve.server import open_server
 from bypass.serve.tune import put_back_leftovers, tuned
 from bypass.site.compile import Progress
 from bypass.site.image import SiteImage, StoredResponse, is_image, open_image
+from bypass.site.rules.settings import SiteConfig
+from bypass.site.rules.tables import read_site_tables
 from bypass.text import did_you_mean
 
 LOGGER = logging.getLogger("bypass")
@@ -46,17 +49,23 @@ class Site(Mapping[str, StoredResponse]):
     @classmethod
     def compile(
         cls,
-        folder: str | os.PathLike[str],
+        folder: str | os.PathLike[str] | None = None,
         *,
+        settings: Mapping[str, object] | None = None,
+        hosts: Sequence[Mapping[str, object]] = (),
+        config: str | os.PathLike[str] | None = None,
         max_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Compiles a folder into memory. Raises SiteError.
+        """Compiles a folder into memory. Raises SiteError and ConfigError.
 
-        max_bytes: largest image allowed (default: half of the memory available). progress: called
-        with (done_bytes, total_bytes).
+        settings, hosts: the tables [site] and [[host]] of docs/site.md (`{"listing": True, "clean-urls":
+        True}`); config: a settings file in their place. folder: may be left out where hosts have all
+        there is. max_bytes: largest image allowed (default: half of the memory available). progress:
+        called with (done_bytes, total_bytes).
         """
-        return cls(load_site(Path(folder), max_bytes, progress))
+        root = None if folder is None else Path(folder)
+        return cls(load_site(root, max_bytes, progress, _config(settings, hosts, config)))
 
     @classmethod
     def open(cls, image: str | os.PathLike[str], *, max_bytes: int | None = None) -> Self:
@@ -203,6 +212,24 @@ class Server:
         until = time.monotonic() + self.options.drain_timeout
         while server.open_connections and server.running and time.monotonic() < until:
             time.sleep(_DRAIN_LOOK_S)
+
+
+def _config(
+    settings: Mapping[str, object] | None,
+    hosts: Sequence[Mapping[str, object]],
+    file: str | os.PathLike[str] | None,
+) -> SiteConfig:
+    """From a file or from tables. ConfigError for the first mistake."""
+    if file is not None:
+        if settings or hosts:
+            raise ConfigError("config and settings", why="both are given", remedy="Give one of them")
+        return resolve({}, {}, Path(file)).site
+    document = {"site": dict(settings or {}), "host": [dict(host) for host in hosts]}
+    site, flaws = read_site_tables(document, Path())
+    for flaw in flaws:
+        shown = "" if flaw.value is None else f" = {flaw.value!r}"
+        raise ConfigError(f"{flaw.key}{shown}", why=flaw.why, remedy=flaw.remedy)
+    return site
 
 
 def _known(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Meta
 
 from bypass.accesslog.format import parse_format
-from bypass.configfile import first_error, read_file
+from bypass.configfile import FileSettings, first_error, read_file
 from bypass.errors import ConfigError, ExitCode
+from bypass.site.rules.settings import SiteConfig
 from bypass.text import parse_duration_s, parse_size_bytes
 
 Mode = Literal["auto", "native", "generic"]
@@ -150,10 +151,11 @@ KEYS: dict[str, str] = {name.replace("_", "-"): name for name in HINTS}
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """The options, and for each key where its value came from."""
+    """The options, for each key where its value came from, and what the file says about the site."""
 
     options: ServeOptions
     origins: dict[str, str]
+    site: SiteConfig = SiteConfig()
 
 
 def resolve(
@@ -165,14 +167,16 @@ def resolve(
     """
     values: dict[str, object] = {}
     origins = dict.fromkeys(KEYS, "default")
+    settings = _from_file(file) if file else None
     for key, (raw, origin) in {
-        **(_from_file(file) if file else {}),
+        **({key: (entry.value, entry.origin) for key, entry in settings.entries.items()} if settings else {}),
         **_from_environment(environment),
         **{k: (flags[n], f"--{k}") for k, n in KEYS.items() if flags.get(n) is not None},
     }.items():
         values[KEYS[key]] = judge_value(key, raw, origin)
         origins[key] = origin
-    return Resolved(ServeOptions(**values), origins)  # type: ignore[arg-type]  # checked one by one above
+    options = ServeOptions(**values)  # type: ignore[arg-type]  # checked one by one above
+    return Resolved(options, origins, settings.site if settings else SiteConfig())
 
 
 def environment_name(key: str) -> str:
@@ -185,11 +189,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object,
     return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
 
 
-def _from_file(path: Path) -> dict[str, tuple[object, str]]:
-    entries, mistakes = read_file(path, KEYS, judge_value)
-    if error := first_error(mistakes):
+def _from_file(path: Path) -> FileSettings:
+    settings = read_file(path, KEYS, judge_value)
+    if error := first_error(settings.mistakes):
         raise error
-    return {key: (entry.value, entry.origin) for key, entry in entries.items()}
+    return settings
 
 
 def judge_value(key: str, raw: object, origin: str) -> object:

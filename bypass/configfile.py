@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bypass.errors import BypassError, ConfigError
+from bypass.site.rules.settings import SiteConfig
+from bypass.site.rules.tables import Flaw, read_site_tables
 from bypass.text import did_you_mean
 
 FILE_BYTES_MOST = 1 << 20
+TABLES = ("serve", "site", "host")
 _LINE = re.compile(r"\(at line (\d+)")
 
 Judge = Callable[[str, object, str], object]
@@ -34,7 +37,9 @@ class Mistake:
 
     def error(self) -> ConfigError:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        what = f"{place}: {self.key} = {self.value}" if self.key else place
+        what = f"{place}: {self.key}" if self.key else place
+        if self.value:
+            what += f" = {self.value}"
         return ConfigError(what, why=self.why, remedy=self.remedy)
 
 
@@ -46,6 +51,15 @@ class Entry:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """entries: of [serve], by key. site: [site] and [[host]]. mistakes: in all of it."""
+
+    entries: dict[str, Entry]
+    site: SiteConfig
+    mistakes: list[Mistake]
+
+
 class Lines:
     """On which line a key stands. A prefix of whole statements is valid TOML itself, so the parser says."""
 
@@ -53,8 +67,8 @@ class Lines:
         self._text = text.splitlines()
         self._steps: list[tuple[int, dict[str, object]]] | None = None
 
-    def of(self, *path: str) -> int:
-        """1 for the first line; 0 for a key that is not there."""
+    def of(self, *path: str | int) -> int:
+        """1 for the first line; 0 for a key that is not there. A number counts the tables of a list."""
         before = 0
         for line, document in self._prefixes():
             if _has(document, path):
@@ -73,22 +87,27 @@ class Lines:
         return self._steps
 
 
-def _has(document: object, path: tuple[str, ...]) -> bool:
-    for name in path:
-        if not isinstance(document, Mapping) or name not in document:
+def _has(document: object, path: tuple[str | int, ...]) -> bool:
+    for step in path:
+        if isinstance(document, list):
+            if not isinstance(step, int) or step >= len(document):
+                return False
+            document = document[step]
+        elif isinstance(document, Mapping) and step in document:
+            document = document[step]
+        else:
             return False
-        document = document[name]
     return True
 
 
-def read_file(path: Path, known: Mapping[str, str], judge: Judge) -> tuple[dict[str, Entry], list[Mistake]]:
-    """What the table [serve] says, and all that is wrong with the file. `known`: its keys."""
+def read_file(path: Path, known: Mapping[str, str], judge: Judge) -> FileSettings:
+    """What the file says, and all that is wrong with it. `known`: the keys of its table [serve]."""
     document, text, mistakes = _parse(path)
     lines = Lines(text)
     entries: dict[str, Entry] = {}
     for name, value in document.items():
-        if name != "serve":
-            mistakes.append(_unknown(path, lines.of(name), name, value, ["serve"]))
+        if name not in TABLES:
+            mistakes.append(_unknown(path, lines.of(name), name, value, list(TABLES)))
     table = document.get("serve", {})
     if not isinstance(table, dict):
         why = "it must be a table"
@@ -105,7 +124,24 @@ def read_file(path: Path, known: Mapping[str, str], judge: Judge) -> tuple[dict[
         except ConfigError as error:
             mistakes.append(Mistake(str(path), line, f"serve.{key}", repr(value), error.why, error.remedy))
         entries[key] = entry
-    return entries, mistakes
+    site, flaws = read_site_tables(document, path.parent)
+    mistakes += [_of_flaw(path, lines, flaw) for flaw in flaws]
+    return FileSettings(entries, site, mistakes)
+
+
+def _of_flaw(path: Path, lines: Lines, flaw: Flaw) -> Mistake:
+    """With the line of the key, or of the nearest table around it when that is what lacks something."""
+    steps = flaw.path
+    line = 0
+    while steps and not line:
+        line = lines.of(*steps)
+        steps = steps[:-1]
+    value = "" if flaw.value is None else shortened(repr(flaw.value))
+    return Mistake(str(path), line, flaw.key, value, flaw.why, flaw.remedy)
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _parse(path: Path) -> tuple[dict[str, object], str, list[Mistake]]:

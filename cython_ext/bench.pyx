@@ -5,10 +5,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, LogRing, atomic_load_u64, atomic_store_u64
+from cython_ext.base.counters cimport C_RESPONSES_2XX, C_TIMERS
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.bench.client cimport (
-    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_shuffle,
+    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_probe, crowd_shuffle, crowd_tick,
 )
 from cython_ext.bench.layers cimport (
     SEGMENT_OCTETS, time_copy_body, time_driver, time_emit, time_net_input, time_request, time_select,
@@ -19,6 +20,7 @@ from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.http.request cimport Request, request_parse
 from cython_ext.net.input cimport Segment, net_input
+from cython_ext.tcp.conn cimport TcpConn
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_PSH
 from cython_ext.worker.queue cimport begin_response, slot_bytes, stage_response
 from cython_ext.worker.service cimport Session, Slot, session_start
@@ -99,6 +101,7 @@ cdef class Bench:
         self._request = b"GET " + path + b" HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
         self._crowd.request = self._request
         self._crowd.request_bytes = <uint32_t>len(self._request)
+        self._crowd.request_count = 1
         self._crowd.response_bytes = <uint32_t>slot_bytes(&self._worker.service, &slot)
 
     def open(self):
@@ -114,11 +117,29 @@ cdef class Bench:
 
     def get(self, bytes path, uint64_t requests):
         """Keep-alive GETs over the open connections in turn; nanoseconds of the engine per GET."""
+        self._select(path)
+        return self._exchange(requests)
+
+    def ask(self, bytes request, uint64_t requests, uint64_t count=1):
+        """Keep-alive requests over the open connections in turn, each any of the `count` of equal size that
+        `request` consists of; nanoseconds of the engine per request, octets of a response. All responses are as
+        long as the first, and none closes its connection."""
+        if count == 0 or len(request) % count:
+            raise ValueError("the requests are not of one size")
+        self._request = request
+        self._crowd.request = self._request
+        self._crowd.request_bytes = <uint32_t>(len(request) // count)
+        self._crowd.request_count = count
+        with nogil:
+            self._crowd.response_bytes = crowd_probe(&self._crowd)
+        self._require(self._crowd.response_bytes > 0, "there is no response")
+        return self._exchange(requests), self._crowd.response_bytes
+
+    def _exchange(self, uint64_t requests):
         cdef uint64_t before, done = 0
         cdef uint32_t first = 0
         cdef uint32_t many
         cdef bint complete = True
-        self._select(path)
         before = self._crowd.turns_ns
         with nogil:
             while done < requests and complete:
@@ -144,6 +165,41 @@ cdef class Bench:
                 done += many
         self._require(complete and self._worker.table.in_use == 0, "a connection did not close")
         return (self._crowd.turns_ns - before) / done
+
+    def shuffle(self, uint64_t seed):
+        """Another order in which connections take their turns."""
+        crowd_shuffle(&self._crowd, seed)
+
+    def memory(self):
+        """Octets by what they are for, of the engine for each connection; and of our clients for theirs."""
+        cdef Worker *worker = self._worker
+        cdef double capacity = worker.table.capacity
+        return {
+            "record": sizeof(TcpConn),
+            "session": sizeof(Session),
+            "bucket": (worker.table.bucket_mask + 1) * sizeof(uint32_t) / capacity,
+            "output list": (worker.listed_mask + 1) * sizeof(uint32_t) / capacity,
+            "client": sizeof(Client) + sizeof(uint32_t),
+        }
+
+    @property
+    def connections(self):
+        """Records in use."""
+        return self._worker.table.in_use
+
+    def answered(self):
+        """2xx responses so far."""
+        return self._worker.counters.value[C_RESPONSES_2XX]
+
+    def pass_time(self, uint32_t ticks):
+        """Turns of the worker, one a tick, in which nothing arrives; how many timers each of them touched."""
+        cdef list touched = []
+        cdef uint64_t before
+        for _ in range(ticks):
+            before = self._worker.counters.value[C_TIMERS]
+            crowd_tick(&self._crowd)
+            touched.append(self._worker.counters.value[C_TIMERS] - before)
+        return touched
 
     def drain_log(self):
         """Another thread: reads what is in the access log's ring, as a writer of lines would, and no more."""

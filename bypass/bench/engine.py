@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import click
@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bypass._bench import Bench
+from bypass.bench.files import FEW, Walk, measure_walks
+from bypass.bench.kinds import Cost, measure_kinds
 from bypass.bench.sample import SIZES_BYTES, file_name, sample_site
 from bypass.cli.console import print_facts
 from bypass.cli.lazy import ExamplesCommand
@@ -41,6 +43,8 @@ class Result:
     cycle_ns: float
     layer_ns: dict[str, float]
     log_ns: tuple[float, float]
+    kinds: list[Cost] = field(default_factory=list)
+    walks: list[Walk] = field(default_factory=list)
 
 
 def measure(runs: int, progress: Callable[[str], None]) -> Result:
@@ -129,20 +133,36 @@ def gbit_per_s(size_bytes: int, ns: float) -> float:
 
 @click.command(
     cls=ExamplesCommand,
-    examples=("bypass bench engine", "bypass bench engine --runs 5 --json"),
+    examples=(
+        "bypass bench engine",
+        "bypass bench engine --runs 5 --json",
+        "bypass bench engine --files 1000000",
+    ),
     help="Nanoseconds of the engine alone per request, and of each layer, on the memory driver.",
 )
 @click.option(
     "--runs", type=click.IntRange(1, 100), default=3, show_default=True, help="Medians over so many."
 )
 @click.option("--cpu", type=click.IntRange(min=0), help="Run on this CPU only.")
+@click.option(
+    "--files",
+    type=click.IntRange(min=1000),
+    help="Compare a random walk over so many small files with one over a hundred.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
-def engine(runs: int, cpu: int | None, as_json: bool) -> None:
+def engine(runs: int, cpu: int | None, files: int | None, as_json: bool) -> None:
     console = Console(stderr=True, highlight=False)
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
     with console.status("measuring"):
-        result = measure(runs, lambda step: None if as_json else console.print(f"  {step}", style="dim"))
+
+        def say(step: str) -> None:
+            if not as_json:
+                console.print(f"  {step}", style="dim")
+
+        result = replace(measure(runs, say), kinds=measure_kinds(runs, say))
+        if files is not None:
+            result = replace(result, walks=measure_walks((FEW, files), runs, say))
     if as_json:
         print_facts(facts(result, runs))
     else:
@@ -164,6 +184,20 @@ def facts(result: Result, runs: int) -> dict[str, object]:
         "open_get_close_ns": round(result.cycle_ns, 1),
         "access_log_off_ns": round(result.log_ns[0], 1),
         "access_log_on_ns": round(result.log_ns[1], 1),
+        "kinds": [
+            {
+                "kind": cost.kind.name,
+                "status": cost.kind.status,
+                "ns": round(cost.ns, 1),
+                "per_second": round(cost.per_second),
+                "response_bytes": cost.response_bytes,
+            }
+            for cost in result.kinds
+        ],
+        "files": [
+            {"files": walk.files, "ns": round(walk.ns, 1), "image_bytes": walk.image_bytes}
+            for walk in result.walks
+        ],
         "layers_ns": {name: round(ns, 1) for name, ns in result.layer_ns.items()},
     }
 
@@ -185,9 +219,45 @@ def print_tables(result: Result) -> None:
     out.print(f"open, GET 1 KB, close: {result.cycle_ns:,.0f} ns")
     off, on = result.log_ns
     out.print(f"access log on, GET 1 KB, 64 connections: {on:,.0f} ns, off {off:,.0f} ns: {on / off:.2f} x")
+    print_kinds(out, result.kinds)
+    if result.walks:
+        print_walks(out, result.walks)
     layers = Table(title="Each layer alone, hot caches", title_justify="left")
     layers.add_column("layer")
     layers.add_column("per call", justify="right")
     for name, ns in result.layer_ns.items():
         layers.add_row(name, f"{ns:.1f} ns")
     out.print(layers)
+
+
+def print_kinds(out: Console, costs: list[Cost]) -> None:
+    """Every kind beside the plain GET, which is the first."""
+    table = Table(title="Kinds of requests, 1 KB, 64 connections, engine alone", title_justify="left")
+    table.add_column("kind")
+    for heading in ("status", "per request", "requests/s", "of plain GET", "response"):
+        table.add_column(heading, justify="right")
+    for cost in costs:
+        table.add_row(
+            cost.kind.name,
+            str(cost.kind.status),
+            f"{cost.ns:,.0f} ns",
+            f"{cost.per_second:,.0f}",
+            f"{costs[0].ns / cost.ns:.2f}",
+            f"{cost.response_bytes:,} B",
+        )
+    out.print(table)
+
+
+def print_walks(out: Console, walks: list[Walk]) -> None:
+    table = Table(title="Random walk over small files, 64 connections, engine alone", title_justify="left")
+    for heading in ("files", "per request", "of the fewest", "image", "compiled in"):
+        table.add_column(heading, justify="right")
+    for walk in walks:
+        table.add_row(
+            f"{walk.files:,}",
+            f"{walk.ns:,.0f} ns",
+            f"{walk.ns / walks[0].ns:.2f}",
+            f"{walk.image_bytes / 1e6:,.1f} MB",
+            f"{walk.compile_s:.1f} s",
+        )
+    out.print(table)

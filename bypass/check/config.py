@@ -29,7 +29,7 @@ def check_settings(file: Path | None, environment: Mapping[str, str]) -> Finding
     """ConfigError only for a file that cannot be read at all."""
     findings = Findings(str(file) if file else "")
     if file is not None:
-        _, findings.mistakes = read_file(file, KEYS, judge_value)
+        findings.mistakes = read_file(file, KEYS, judge_value).mistakes
     findings.mistakes += _environment_mistakes(environment)
     if findings.mistakes:
         findings.mistakes.sort(key=lambda mistake: (mistake.file, mistake.line))

@@ -30,6 +30,7 @@ from bypass.serve.rates import RateMeter
 from bypass.serve.server import Server, open_server
 from bypass.serve.signals import StopRequest
 from bypass.serve.vethpair import VethPair
+from bypass.site.rules.settings import SiteConfig
 from bypass.site.text import format_bytes
 
 HELP = """Serve SITE (default: a small sample site) to a client on this same machine.
@@ -47,37 +48,40 @@ through the kernel's TCP, compares it with the file, and shows rates until Ctrl-
 @click.argument("site", required=False)
 @click.option("--once", is_flag=True, help="Exit after the proof: 0 only when every byte matched.")
 @click.option("--port", metavar="PORT", help="TCP port.  [default: 80]")
+@click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML).")
 @click.option("--poll", type=click.Choice(get_args(Poll)), help="Spin, sleep or both.  [default: balanced]")
 @verbosity_options
 @click.pass_context
-def demo(context: click.Context, /, site: str | None, once: bool, **flags: object) -> int:
+def demo(context: click.Context, /, site: str | None, once: bool, file: Path | None, **flags: object) -> int:
     given = {name: value for name, value in flags.items() if value is not None}
     environment = {
         name: value for name, value in os.environ.items() if name in ("BYPASS_POLL", "BYPASS_PORT")
     }
-    options = resolve(given, environment).options
+    options, config = resolve(given, environment).options, resolve({}, {}, file).site
     with ExitStack() as stack:
         if site is None:
             site = str(stack.enter_context(as_file(files("bypass").joinpath("data", "demo-site"))))
         require_site(Path(site))
-        return run(msgspec.structs.replace(options, site=site), messages_of(context), once=once)
+        options = msgspec.structs.replace(options, site=site)
+        return run(options, messages_of(context), config, once=once)
 
 
-def run(options: ServeOptions, messages: Messages, *, once: bool) -> int:
+def run(options: ServeOptions, messages: Messages, config: SiteConfig, *, once: bool) -> int:
     """The demonstration from making the network to removing it. Returns the exit code."""
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         pair = stack.enter_context(demo_network())
         stop.check()
+        root = Path(options.site)
         addresses = (str(pair.server.v4), str(pair.server.v6))
         options = msgspec.structs.replace(options, interface=pair.server.ifname, address=addresses)
         plan = prepare(options, "bypass demo")
         with site_progress(messages, stop) as progress:
-            image = stack.enter_context(open_site(Path(options.site), options.max_memory or None, progress))
+            image = stack.enter_context(open_site(root, options.max_memory or None, progress, config))
         stop.check()
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
         announce(messages, server, image)
-        for proof in prove(pair, plan.urls, choose_sample(Path(options.site), image)):
+        for proof in prove(pair, plan.urls, choose_sample(root, image)):
             click.echo(f"ok  {proof.url}  {format_bytes(proof.size_bytes)}, every byte as on disk")
         if once:
             return ExitCode.OK

@@ -61,6 +61,7 @@ _WISH = (
         help="Ring size.  [default: at least as the recipe]",
     ),
     click.option("--hugepages", type=click.IntRange(1), metavar="N", help="Reserve so many huge pages."),
+    click.option("--threaded", is_flag=True, help="Run the driver's polling in kernel threads."),
     click.option("--vlan", is_flag=True, help="Have VLAN tags left in packets."),
 )
 
@@ -84,6 +85,7 @@ def wish_of(options: dict[str, Any]) -> Wish:
         rings=options["rings"] or 0,
         hugepages=options["hugepages"] or 0,
         vlan=options["vlan"],
+        threaded=options["threaded"],
     )
 
 

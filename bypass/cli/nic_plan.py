@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from bypass.cli.console import messages_of, print_facts, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
 from bypass.cli.nic_options import json_option, wish_of, wish_options
+from bypass.errors import ConfigError
 from bypass.nic.commands import command_for
 from bypass.nic.emit import link_file, script
 from bypass.nic.kernel import KernelNic
@@ -29,17 +32,31 @@ the same and the one that undoes it. Changes nothing."""
 )
 @click.argument("ifname", metavar="IF")
 @wish_options
+@click.option(
+    "--snapshot",
+    "recorded",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Plan for what 'nic show --json' printed, not for this machine.",
+)
 @click.option("--emit-script", is_flag=True, help="Print it as a shell script.")
 @click.option("--emit-link", is_flag=True, help="Print it as a systemd .link file.")
 @json_option
 @verbosity_options
 @click.pass_context
 def plan(
-    context: click.Context, /, ifname: str, emit_script: bool, emit_link: bool, as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    ifname: str,
+    recorded: Path | None,
+    emit_script: bool,
+    emit_link: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     if emit_script + emit_link + as_json > 1:
         raise click.UsageError("--emit-script, --emit-link and --json: only one of them can be given")
-    seen = KernelNic(ifname).snapshot()
+    seen = KernelNic(ifname).snapshot() if recorded is None else read_snapshot(recorded, ifname)
     recipe = recipe_for(seen.link.driver)
     made = make_plan(seen, wish_of(options), recipe)
     if as_json:
@@ -53,6 +70,19 @@ def plan(
     if not as_json:
         for caution in made.cautions:
             messages_of(context).warn(caution)
+
+
+def read_snapshot(path: Path, ifname: str) -> Snapshot:
+    """ConfigError for a file that is none, or of another interface."""
+    try:
+        seen = msgspec.json.decode(path.read_bytes(), type=Snapshot)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(
+            f"{path}: not a snapshot", why=str(error), remedy="'bypass nic show IF --json' prints one"
+        ) from None
+    if seen.link.name != ifname:
+        raise ConfigError(f"{path}: a snapshot of {seen.link.name}, not of {ifname}")
+    return seen
 
 
 def plan_facts(made: Plan, seen: Snapshot, recipe: Recipe) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,11 @@ from bypass.site.text import format_bytes
 from bypass.text import plural
 
 
-def maker_for(options: ServeOptions) -> ImageMaker:
-    """Away from the worker's CPU, where there is another."""
+def maker_for(options: ServeOptions, config: Path | None) -> ImageMaker:
+    """Away from the worker's CPU, where there is another. config: the settings file."""
     others = os.sched_getaffinity(0) - {options.cpu} if options.cpu >= 0 else set()
-    return ImageMaker(Path(options.site), options.max_memory or None, others)
+    site = Path(options.site) if options.site else None
+    return ImageMaker(site, options.max_memory or None, others, config)
 
 
 @contextmanager
@@ -36,10 +37,13 @@ def reloading(
     image: SiteImage,
     maker: ImageMaker,
     options: ServeOptions,
+    watched: Collection[Path],
     wanted: threading.Event,
     messages: Messages,
 ) -> Iterator[None]:
-    """Reloads when `wanted` is set, when asked over the control socket and, with --watch, at changes."""
+    """Reloads when `wanted` is set, when asked over the control socket and, with --watch, at changes.
+
+    watched: folders and files in which they happen."""
     with ExitStack() as stack:
         reloader = Reloader(server, image, maker.make, partial(report, messages), wanted)
         stack.callback(reloader.close)
@@ -51,7 +55,8 @@ def reloading(
         except UnavailableError as error:
             messages.warn(f"{error}; 'bypass reload' will not find this server, SIGHUP does")
         if options.watch:
-            stack.callback(Watcher(Path(options.site), reloader.request).close)
+            for path in watched:
+                stack.callback(Watcher(path, reloader.request).close)
         yield
 
 
@@ -74,7 +79,7 @@ def about(server: Server, options: ServeOptions) -> Facts:
         "interface": options.interface,
         "port": options.port,
         "pid": os.getpid(),
-        "site": os.path.abspath(options.site),
+        "site": os.path.abspath(options.site) if options.site else "",
         "urls": list(server.plan.urls),
     }
 

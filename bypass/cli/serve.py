@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -19,6 +19,7 @@ from bypass.errors import ExitCode
 from bypass.serve.lifecycle import Summary
 from bypass.serve.server import Server
 from bypass.site.image import SiteImage
+from bypass.site.rules.settings import SiteConfig
 from bypass.site.text import format_bytes
 from bypass.text import format_count, plural
 
@@ -89,16 +90,24 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
 @click.pass_context
 def serve(context: click.Context, /, file: Path | None, **flags: object) -> int:
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    options = resolve(given, os.environ, file).options
-    if not options.site:
+    resolved = resolve(given, os.environ, file)
+    options = resolved.options
+    if not options.site and not resolved.site.hosts:
         raise click.UsageError("SITE is missing: name a folder, or an image made by 'bypass build'")
     if not options.interface:
         raise click.UsageError("--interface is missing: name the interface to serve on")
-    return run(options, messages_of(context))
+    return run(options, messages_of(context), file, watched(options, resolved.site, file))
 
 
-def run(options: ServeOptions, messages: Messages) -> int:
-    """Serves until a signal, and says so. Returns the exit code."""
+def watched(options: ServeOptions, config: SiteConfig, file: Path | None) -> list[Path]:
+    """Where a change of the site can be: its folder or image, those of its hosts, and the settings."""
+    folders = [Path(options.site)] if options.site else []
+    folders += [config.folder / host.root for host in config.hosts]
+    return [*folders, *([file] if file else [])]
+
+
+def run(options: ServeOptions, messages: Messages, config: Path | None, places: Collection[Path]) -> int:
+    """Serves until a signal, and says so. config: the settings file. Returns the exit code."""
     from bypass.cli.progress import site_progress
     from bypass.cli.reloading import maker_for, reloading
     from bypass.serve.lifecycle import serve_until_stopped
@@ -120,7 +129,7 @@ def run(options: ServeOptions, messages: Messages) -> int:
         plan = prepare(options, "bypass serve")
         for warning in warnings(plan):
             messages.warn(warning)
-        maker = stack.enter_context(maker_for(options))
+        maker = stack.enter_context(maker_for(options, config))
         with site_progress(messages, stop) as progress:
             image = stack.enter_context(maker.make(progress))
         stop.check()
@@ -128,8 +137,8 @@ def run(options: ServeOptions, messages: Messages) -> int:
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
         reopeners.append(server.reopen_log)
         stop.attend()
+        stack.enter_context(reloading(server, image, maker, options, places, reload_wanted, messages))
         announce(messages, server, image)
-        stack.enter_context(reloading(server, image, maker, options, reload_wanted, messages))
         summary = serve_until_stopped(server, stop, options.drain_timeout, warn=messages.warn)
     left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
     messages.say(

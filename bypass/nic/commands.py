@@ -106,10 +106,8 @@ def _rule_command(rule: PortRule, seen: Snapshot) -> str:
 
 
 def _irq_number(setting: Affinity, seen: Snapshot) -> str:
-    for queue in seen.queues:
-        if queue.number == setting.queue and setting.side in queue.irqs:
-            return str(queue.irqs[setting.side].number)
-    return "NUMBER"
+    irq = seen.irq(setting.queue, setting.side)
+    return "NUMBER" if irq is None else str(irq.number)
 
 
 def _napi_id(setting: QueueNapi, seen: Snapshot) -> str:

@@ -58,6 +58,8 @@ def take_snapshot(ifname: str) -> Snapshot:
     rings = tool.rings()
     coalesce = tool.coalesce()
     programs = _programs(ifindex)
+    irqs = _queue_irqs(sysfs, queues, napis)
+    count = max(device.rx_queues, device.tx_queues)
     return Snapshot(
         link=_link(link, links, tool, device, sysfs),
         channels=channels,
@@ -72,9 +74,10 @@ def take_snapshot(ifname: str) -> Snapshot:
             for name, state in tool.features().items()
         },
         xdp=_xdp(ifindex, device, programs),
-        queues=_queues(device, sysfs, queues, napis, _listener(programs)),
+        queues=_queues(device, sysfs, queues, napis, irqs, _listener(programs)),
         napi=_device_napi(sysfs),
         machine=_machine(),
+        idle_irqs={number: sides for number, sides in irqs.items() if number >= count},
     )
 
 
@@ -207,9 +210,9 @@ def _queues(
     sysfs: SysfsDevice | None,
     known: list[NetdevQueue],
     napis: dict[int, Napi],
+    irqs: dict[int, dict[str, Irq]],
     listener: str,
 ) -> tuple[Queue, ...]:
-    irqs = _queue_irqs(sysfs, known, napis)
     nodes = sysfiles.numa_nodes()
     by_queue = {queue.queue: queue for queue in known if queue.kind == RECEIVE}
     made = []

@@ -96,10 +96,10 @@ def _write_coalesce(tool: Ethtool, setting: Coalesce, seen: Snapshot) -> None:
 def _write_file(setting: AnySetting, seen: Snapshot) -> None:
     match setting:
         case Affinity():
-            queue = next((one for one in seen.queues if one.number == setting.queue), None)
-            if queue is None or setting.side not in queue.irqs:
+            irq = seen.irq(setting.queue, setting.side)
+            if irq is None:
                 raise OSError(errno.ENOENT, f"queue {setting.queue} has no {setting.side} interrupt")
-            sysfiles.set_affinity(queue.irqs[setting.side].number, setting.cpus)
+            sysfiles.set_affinity(irq.number, setting.cpus)
         case QueueNapi():
             _write_napi(setting, seen)
         case Steering():

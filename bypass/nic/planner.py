@@ -27,6 +27,7 @@ from bypass.nic.settings import (
     Rings,
     State,
     Table,
+    Threaded,
     queues_text,
     spread,
 )
@@ -44,6 +45,7 @@ class Wish(Record, frozen=True, kw_only=True):
     workers: as many queues as these, from 0 on; 0: as many as there are. queues: these, in place of a number.
     port: steer this TCP port to our queue, where the NIC can. irq_affinity: keep, local, remote, one, or a
     list of CPUs. rings: descriptors of each ring; 0: by the recipe. hugepages: to reserve; 0: leave.
+    threaded: NAPI in kernel threads.
     """
 
     workers: int = 0
@@ -54,6 +56,7 @@ class Wish(Record, frozen=True, kw_only=True):
     rings: int = 0
     hugepages: int = 0
     vlan: bool = False
+    threaded: bool = False
 
 
 class Step(Record, frozen=True, kw_only=True):
@@ -97,6 +100,8 @@ def make_plan(seen: Snapshot, wish: Wish, recipe: Recipe) -> Plan:
     _coalesce(seen, recipe, wanted)
     _affinity(seen, wish, wanted, queues)
     _napi(seen, wish, recipe, wanted, queues)
+    if wish.threaded and seen.napi is not None and seen.napi.threaded is not None:
+        wanted.add(Threaded(on=True), "the driver's polling runs in kernel threads, which can be pinned")
     if wish.hugepages and seen.machine.hugepages is not None:
         pages = max(wish.hugepages, seen.machine.hugepages)
         wanted.add(HugePages(count=pages), "huge pages are reserved while memory is whole")

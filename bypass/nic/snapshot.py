@@ -151,7 +151,10 @@ class Machine(Record, frozen=True, kw_only=True):
 
 
 class Snapshot(Record, frozen=True, kw_only=True):
-    """rules: None where the driver has no ntuple rules."""
+    """rules: None where the driver has no ntuple rules.
+
+    idle_irqs: by queue number and side, of queues that the device could have and that are not in use.
+    """
 
     link: Link
     channels: Channels | None
@@ -166,6 +169,11 @@ class Snapshot(Record, frozen=True, kw_only=True):
     queues: tuple[Queue, ...]
     napi: DeviceNapiState | None
     machine: Machine
+    idle_irqs: dict[int, dict[str, Irq]] = {}
+
+    def irq(self, queue: int, side: str) -> Irq | None:
+        irqs = next((one.irqs for one in self.queues if one.number == queue), None)
+        return (self.idle_irqs.get(queue, {}) if irqs is None else irqs).get(side)
 
     @property
     def receive_queues(self) -> int:
@@ -185,6 +193,8 @@ def settings_in(snapshot: Snapshot) -> State:
             found.append(Table(queues=snapshot.rss.table))
     for queue in snapshot.queues:
         found += _queue_settings(queue)
+    for number, irqs in snapshot.idle_irqs.items():
+        found += [Affinity(queue=number, side=side, cpus=irq.cpus) for side, irq in irqs.items()]
     if snapshot.rules is not None:
         found += [
             PortRule(flow=rule.flow, port=rule.destination_port, queue=rule.queue)

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from bypass.config import resolve
 from bypass.errors import BypassError
 from bypass.site.image import is_image, open_image
 from bypass.site.output import compile_to_memfd, copy_to_memfd
@@ -39,10 +40,13 @@ class Speaker:
             self.say({"done": done_bytes, "total": total_bytes})
 
 
-def make(path: Path, max_bytes: int | None, speaker: Speaker) -> int:
-    """A descriptor of a sound image in memory that nobody can change. Raises SiteError."""
-    if not is_image(path):
-        return compile_to_memfd(path, max_bytes=max_bytes, progress=speaker.progress)[0]
+def make(path: Path | None, config: Path | None, max_bytes: int | None, speaker: Speaker) -> int:
+    """A descriptor of a sound image in memory that nobody can change. Raises SiteError and ConfigError.
+
+    config: the settings file, read anew each time."""
+    if path is None or not is_image(path):
+        settings = resolve({}, {}, config).site
+        return compile_to_memfd(path, config=settings, max_bytes=max_bytes, progress=speaker.progress)[0]
     fd = copy_to_memfd(path, max_bytes=max_bytes)
     try:
         open_image(fd, str(path)).close()
@@ -56,7 +60,8 @@ def answer(request: dict[str, object], speaker: Speaker) -> None:
     limit = request["max_bytes"]
     assert limit is None or isinstance(limit, int)
     try:
-        fd = make(Path(str(request["path"])), limit, speaker)
+        path, config = (Path(str(request[key])) if request[key] else None for key in ("path", "config"))
+        fd = make(path, config, limit, speaker)
     except BypassError as error:
         facts = {"kind": type(error).__name__, "what": error.what, "why": error.why, "remedy": error.remedy}
         speaker.say({"error": facts})

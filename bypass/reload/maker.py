@@ -26,11 +26,19 @@ _END_S = 2.0
 class ImageMaker:
     """Makes images of one folder, or copies of one image file. One at a time.
 
+    path: None where the virtual hosts of `config`, a settings file that is read anew each time, are all.
     cpus: where the process may run, empty: anywhere. Started when first used; one that was lost is replaced.
     """
 
-    def __init__(self, path: Path, max_bytes: int | None, cpus: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        max_bytes: int | None,
+        cpus: Collection[int] = (),
+        config: Path | None = None,
+    ) -> None:
         self.path = path
+        self._config = config
         self._max_bytes = max_bytes
         self._cpus = cpus
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +48,8 @@ class ImageMaker:
         """A checked, mapped image; the caller closes it. SiteError as the compiler's. What `progress` raises
         ends the making."""
         channel = self._started()
-        request = {"path": os.path.abspath(self.path), "max_bytes": self._max_bytes}
+        paths = {"path": _absolute(self.path), "config": _absolute(self._config)}
+        request = {**paths, "max_bytes": self._max_bytes}
         try:
             channel.send(json.dumps(request).encode())
             fd = self._image(channel, progress)
@@ -52,7 +61,7 @@ class ImageMaker:
             self.close()
             raise
         try:
-            return open_image(fd, str(self.path))
+            return open_image(fd, str(self.path or "site"))
         finally:
             os.close(fd)
 
@@ -112,9 +121,13 @@ class ImageMaker:
         self.close()
         ended = f"signal {-status}" if status < 0 else f"exit code {status}"
         return BypassError(
-            f"{self.path}: the process that compiles it ended unexpectedly ({ended})",
+            f"{self.path or 'site'}: the process that compiles it ended unexpectedly ({ended})",
             remedy="If memory was short, allow less with --max-memory.",
         )
+
+
+def _absolute(path: Path | None) -> str:
+    return "" if path is None else os.path.abspath(path)
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:

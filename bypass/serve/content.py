@@ -8,23 +8,37 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bypass.site.compile import Progress
+from bypass.site.describe import NOTHING_SET
 from bypass.site.image import SiteImage, is_image, open_image
 from bypass.site.output import compile_to_memfd, copy_to_memfd
+from bypass.site.rules.settings import SiteConfig
 
 
-def load_site(path: Path, max_bytes: int | None, progress: Progress | None = None) -> SiteImage:
-    """A checked, mapped image; the caller closes it. max_bytes: largest one to compile, None: half of
-    the memory available.
+def load_site(
+    path: Path | None,
+    max_bytes: int | None,
+    progress: Progress | None = None,
+    config: SiteConfig = NOTHING_SET,
+) -> SiteImage:
+    """A checked, mapped image; the caller closes it. path: a folder or an image, None where the hosts of
+    `config` are all. max_bytes: largest one to compile, None: half of the memory available.
 
     Raises SiteError: missing, empty, unreadable, too large.
     """
-    return _copied(path, max_bytes) if is_image(path) else _compiled(path, max_bytes, progress)
+    if path is not None and is_image(path):
+        return _copied(path, max_bytes)
+    return _compiled(path, max_bytes, progress, config)
 
 
 @contextmanager
-def open_site(path: Path, max_bytes: int | None, progress: Progress | None = None) -> Iterator[SiteImage]:
+def open_site(
+    path: Path | None,
+    max_bytes: int | None,
+    progress: Progress | None = None,
+    config: SiteConfig = NOTHING_SET,
+) -> Iterator[SiteImage]:
     """load_site(), closed on exit."""
-    image = load_site(path, max_bytes, progress)
+    image = load_site(path, max_bytes, progress, config)
     try:
         yield image
     finally:
@@ -41,8 +55,10 @@ def _copied(image: Path, max_bytes: int | None) -> SiteImage:
         os.close(fd)
 
 
-def _compiled(root: Path, max_bytes: int | None, progress: Progress | None) -> SiteImage:
-    fd, _ = compile_to_memfd(root, max_bytes=max_bytes, progress=progress)
+def _compiled(
+    root: Path | None, max_bytes: int | None, progress: Progress | None, config: SiteConfig
+) -> SiteImage:
+    fd, _ = compile_to_memfd(root, config=config, max_bytes=max_bytes, progress=progress)
     try:
         return open_image(fd)
     finally:

@@ -12,21 +12,22 @@ import mmap
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from bypass._engine import body_sums, folded_sum, image_checksum
 from bypass.errors import SiteError
+from bypass.site.describe import NOTHING_SET, Account, describe
 from bypass.site.heads import etag
 from bypass.site.hosts import Tables, make_tables
 from bypass.site.index import PathIndex, build_index
-from bypass.site.layout import ETAG_BYTES, RESPONSE, ResponseRecord, aligned, sums_of
+from bypass.site.layout import ETAG_BYTES, RESPONSE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
-from bypass.site.plain import describe
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
-from bypass.site.scan import Asset, Skipped, scan
+from bypass.site.rules.settings import SiteConfig
+from bypass.site.scan import Asset, Skipped
 from bypass.site.sections import HEADER, Header, Sections
 from bypass.site.source import Tick, changed, read_into
 from bypass.site.text import format_bytes, printable
@@ -48,8 +49,13 @@ class SiteSummary:
     body_bytes: int
     image_bytes: int
     deduplicated_bytes: int
-    skipped: Skipped
     seconds: float
+    hosts: int = 1
+    account: Account = field(default_factory=Account)
+
+    @property
+    def skipped(self) -> Skipped:
+        return self.account.skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +72,26 @@ class _Places:
 
 
 def compile_site(
-    root: Path,
+    root: Path | None,
     output: BinaryIO | int,
     *,
+    config: SiteConfig = NOTHING_SET,
     max_bytes: int | None = None,
     progress: Progress | None = None,
     exclude: Collection[tuple[int, int]] = (),
+    threads: int = 0,
 ) -> SiteSummary:
-    """Compiles the folder `root` into `output`, each file under its own path.
+    """Compiles the folder `root`, or where that is None the hosts of `config`, into `output`.
 
-    exclude: (device, inode) of files to leave out. For the rest see compile_description().
+    exclude: (device, inode) of files to leave out. threads: that compress, 0: one for each CPU. For the rest
+    see compile_description().
     """
     started = time.monotonic()
-    found = scan(root, exclude=exclude)
-    summary = compile_description(
-        describe(found), output, name=str(root), max_bytes=max_bytes, progress=progress
-    )
-    return replace(summary, skipped=found.skipped, seconds=time.monotonic() - started)
+    step = progress or (lambda _, __: None)
+    described = describe(root, config, exclude=exclude, step=step, threads=threads)
+    name = str(root) if root is not None else "site"
+    summary = compile_description(described.site, output, name=name, max_bytes=max_bytes, progress=progress)
+    return replace(summary, account=described.account, seconds=time.monotonic() - started)
 
 
 def compile_description(
@@ -118,8 +127,8 @@ def compile_description(
         body_bytes=plan.body_bytes,
         image_bytes=places.sections.image_bytes,
         deduplicated_bytes=plan.deduplicated_bytes,
-        skipped=Skipped(),
         seconds=time.monotonic() - started,
+        hosts=len(site.hosts),
     )
 
 
@@ -234,6 +243,8 @@ def _write_body(image: memoryview, places: _Places, number: int, body: Body, tic
             read_into(body.source, stored, tick)
         else:
             stored[:] = body.source
+            if body.is_file:
+                tick(body.size)
         digest = hashlib.sha256(stored).digest()
         if body.digest is not None and isinstance(body.source, Asset) and body.digest != digest:
             raise changed(body.source)
@@ -243,35 +254,37 @@ def _write_body(image: memoryview, places: _Places, number: int, body: Body, tic
 
 
 def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
-    records = places.sections.responses_offset
-    for number, response in enumerate(plan.responses):
-        head = bytearray(response.head.octets)
-        etag_offset = response.head.value_offset("ETag")
+    record = places.sections.responses_offset
+    for start, response in zip(places.heads, plan.responses, strict=True):
+        body, head = response.body, response.head
+        octets = head.octets
+        etag_offset = head.value_offset("ETag")
         if etag_offset:
-            tag = etag(digests[response.body]).encode("ascii")
-            head[etag_offset : etag_offset + ETAG_BYTES] = tag
-        start = places.heads[number]
-        image[start : start + len(head)] = head
-        record = ResponseRecord(
-            head_offset=start,
-            body_offset=places.bodies[response.body],
-            body_bytes=plan.bodies[response.body].size,
-            sums_first=places.sums_first[response.body],
-            head_bytes=len(head),
-            head_sum=folded_sum(head),
-            date_offset=response.head.date_offset,
-            status=response.status,
-            flags=response.flags,
-            modified=response.modified,
-            line_bytes=response.head.line_bytes,
-            etag_offset=etag_offset,
-            modified_offset=response.head.value_offset("Last-Modified"),
-            meta_end=response.head.meta_end,
-            length_offset=response.head.length_offset,
-            coding=response.coding,
-            resource=response.resource,
+            tag = etag(digests[body]).encode("ascii")
+            octets = octets[:etag_offset] + tag + octets[etag_offset + ETAG_BYTES :]
+        image[start : start + len(octets)] = octets
+        RESPONSE.pack_into(  # in the order of RESPONSE_FIELDS
+            image,
+            record,
+            start,
+            places.bodies[body],
+            plan.bodies[body].size,
+            places.sums_first[body],
+            len(octets),
+            folded_sum(octets),
+            head.date_offset,
+            response.status,
+            response.flags,
+            response.modified,
+            head.line_bytes,
+            etag_offset,
+            head.value_offset("Last-Modified"),
+            head.meta_end,
+            head.length_offset,
+            response.coding,
+            response.resource,
         )
-        record.pack_into(image, records + number * RESPONSE.size)
+        record += RESPONSE.size
 
 
 def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: _Places) -> None:

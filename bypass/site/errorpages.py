@@ -43,6 +43,7 @@ _TEXTS = {
     505: "This server speaks HTTP/1.1.",
 }
 
+_NO_STORE = (("Cache-Control", "no-store"),)
 ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 
 # After these the rest of the stream cannot be trusted, or the server wants the connection back.
@@ -64,8 +65,8 @@ def error_page(slot: ErrorSlot) -> Page:
     status = slot.status
     if status == 204:
         return Page(status, make_head(status, None, 0, [ALLOW]), b"", closes=False)
-    body = _render(f"<b>{status}</b> {REASONS[status]}", f"{status} {REASONS[status]}", _TEXTS[status])
-    fields = [("Cache-Control", "no-store")]
+    body = _error_body(status)
+    fields = list(_NO_STORE)
     if status == 405:
         fields.append(ALLOW)  # RFC 9110 15.5.6
     if status == 406:
@@ -73,10 +74,16 @@ def error_page(slot: ErrorSlot) -> Page:
     return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, status in CLOSING)
 
 
+def own_page(status: int) -> Resource:
+    """Our page for an error, as a host could set it: to add header fields."""
+    vary = (("Vary", "Accept-Encoding"),) if status == 406 else ()
+    fields = (*_NO_STORE, *vary)  # Allow is added to whatever page a 405 has
+    return Resource((Representation(_error_body(status)),), HTML_TYPE, status, fields=fields)
+
+
 def area_page() -> Resource:
     """What an area answers without credentials, but for its challenge."""
-    body = _render(f"<b>401</b> {REASONS[401]}", f"401 {REASONS[401]}", _TEXTS[401])
-    return Resource((Representation(body),), HTML_TYPE, 401, fields=(("Cache-Control", "no-store"),))
+    return own_page(401)
 
 
 def redirect(location: str, status: int = 301, *, keeps_query: bool = True) -> Resource:
@@ -91,6 +98,10 @@ def bare_redirect(status: int, fields: tuple[tuple[str, str], ...] = ()) -> Page
     """A redirect whose Location is appended when it is sent."""
     body = _render("Moved", f"{status} {REASONS[status]}", "This page is elsewhere.")
     return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, closes=False)
+
+
+def _error_body(status: int) -> bytes:
+    return _render(f"<b>{status}</b> {REASONS[status]}", f"{status} {REASONS[status]}", _TEXTS[status])
 
 
 def _render(heading: str, title: str, text: str) -> bytes:

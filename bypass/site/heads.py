@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 from bypass.errors import SiteError
@@ -133,6 +134,7 @@ def divide_fields(
     return repeated, others
 
 
+@lru_cache(maxsize=1 << 14)
 def http_date(second: int) -> str:
     """IMF-fixdate (RFC 9110 5.6.7) of seconds since 1970."""
     return formatdate(second, usegmt=True)

@@ -1,10 +1,12 @@
 """Content types by file name: our own table, so that a site compiles the same on every machine.
 
-Knows nothing of files' contents. Text is declared UTF-8; JSON and XML say their encoding themselves
-(RFC 8259 8.1, RFC 7303 3.2).
+Knows nothing of files' contents. The tables say no charset: text gets the one of the settings; JSON and XML
+say their encoding themselves (RFC 8259 8.1, RFC 7303 3.2).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 DEFAULT_TYPE = "application/octet-stream"
 
@@ -123,7 +125,7 @@ model/stl                       stl
 model/obj                       obj
 """
 
-_WHOLE_NAMES = {
+WHOLE_NAMES = {
     b"apple-app-site-association": "application/json",
     b"readme": "text/plain",
     b"license": "text/plain",
@@ -136,29 +138,60 @@ _WHOLE_NAMES = {
 }
 
 
-def _with_charset(media_type: str) -> str:
-    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
-
-
 def _extensions() -> dict[bytes, str]:
     table: dict[bytes, str] = {}
     for line in _TABLE.split("\n"):
         media_type, *extensions = line.split() or [""]
         for extension in extensions:
-            table[extension.encode()] = _with_charset(media_type)
+            table[extension.encode()] = media_type
     return table
 
 
 TYPES = _extensions()
-"""Content-Type by extension, lower case, without the dot."""
+"""Media type by extension, lower case, without the dot."""
 
 
-def content_type(name: bytes) -> str:
-    """The Content-Type field value of a file called `name` (a last path component or a whole path)."""
-    base = name.rpartition(b"/")[2].lower()
-    _, dot, extension = base.rpartition(b".")
-    if dot and extension in TYPES:
-        return TYPES[extension]
-    if not dot and base in _WHOLE_NAMES:
-        return _with_charset(_WHOLE_NAMES[base])
-    return DEFAULT_TYPE
+class ContentTypes:
+    """Overrides: ".ext" or a whole file name -> media type, compared without case. charset: added to text
+    that says none itself; empty adds nothing. JSON and XML say their encoding themselves."""
+
+    def __init__(self, overrides: Mapping[str, str], charset: str = "utf-8") -> None:
+        self._charset = charset
+        self._extensions = {extension: self._full(kind) for extension, kind in TYPES.items()}
+        self._names = {name: self._full(kind) for name, kind in WHOLE_NAMES.items()}
+        self._special: dict[bytes, str] = {}
+        for name, kind in overrides.items():
+            key = name.lower().encode("utf-8")
+            if key.startswith(b".") and key.count(b".") == 1:
+                self._extensions[key[1:]] = self._full(kind)
+            else:
+                self._special[key] = self._full(kind)
+
+    def of(self, url: bytes) -> str:
+        """For a path or name. The longest extension of the overrides counts, as in ".d.ts"."""
+        name = url.rpartition(b"/")[2].lower()
+        if self._special and (kind := self._of_special(name)):
+            return kind
+        _, dot, extension = name.rpartition(b".")
+        if dot:
+            return self._extensions.get(extension, DEFAULT_TYPE)
+        return self._names.get(name, DEFAULT_TYPE)
+
+    def _of_special(self, name: bytes) -> str:
+        if name in self._special:
+            return self._special[name]
+        dot = name.find(b".")
+        while dot >= 0:
+            if name[dot:] in self._special:
+                return self._special[name[dot:]]
+            dot = name.find(b".", dot + 1)
+        return ""
+
+    def _full(self, kind: str) -> str:
+        if self._charset and kind.startswith("text/") and "charset" not in kind.lower():
+            return f"{kind}; charset={self._charset}"
+        return kind
+
+
+content_type = ContentTypes({}).of
+"""The Content-Type of a file by its name or path, without settings."""

@@ -10,14 +10,21 @@ from pathlib import Path
 
 from bypass.errors import SiteError
 from bypass.site.compile import Progress, SiteSummary, compile_site
+from bypass.site.describe import NOTHING_SET
 from bypass.site.limits import default_limit_bytes
+from bypass.site.rules.settings import SiteConfig
 from bypass.site.text import format_bytes
 
 _F_SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h, since 5.1; Python 3.11 has no name for it
 
 
 def build_image_file(
-    root: Path, path: Path, *, max_bytes: int | None = None, progress: Progress | None = None
+    root: Path | None,
+    path: Path,
+    *,
+    config: SiteConfig = NOTHING_SET,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
 ) -> SiteSummary:
     """Compiles `root` into the file `path`, by way of a temporary name beside it.
 
@@ -31,7 +38,12 @@ def build_image_file(
     try:
         with os.fdopen(fd, "r+b") as output:
             summary = compile_site(
-                root, output, max_bytes=max_bytes, progress=progress, exclude=_identity(path)
+                root,
+                output,
+                config=config,
+                max_bytes=max_bytes,
+                progress=progress,
+                exclude=_identity(path),
             )
             os.fchmod(output.fileno(), 0o666 & ~_umask())
             os.fsync(output.fileno())
@@ -47,7 +59,11 @@ def build_image_file(
 
 
 def compile_to_memfd(
-    root: Path, *, max_bytes: int | None = None, progress: Progress | None = None
+    root: Path | None,
+    *,
+    config: SiteConfig = NOTHING_SET,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[int, SiteSummary]:
     """Compiles `root` into anonymous memory: (descriptor, summary). The caller closes the descriptor.
 
@@ -55,7 +71,7 @@ def compile_to_memfd(
     """
     fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        summary = compile_site(root, fd, max_bytes=max_bytes, progress=progress)
+        summary = compile_site(root, fd, config=config, max_bytes=max_bytes, progress=progress)
         _seal(fd)
     except BaseException:
         os.close(fd)

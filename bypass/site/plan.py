@@ -1,8 +1,8 @@
 """From a Site to what its image is made of: bodies, responses, resources. Everything but the octets.
 
 Equal contents share one body, and one response where everything else about them is equal too. Only
-files of equal size can be equal, so only those are read here; the rest are read once, when they are
-written. bypass/site/hosts.py goes on with what each host consists of.
+files of equal size can be equal, so only those are read here; the rest are read when they are written.
+bypass/site/hosts.py goes on with what each host consists of.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bypass.errors import SiteError
 from bypass.site.errorpages import Page, bare_redirect
@@ -18,19 +18,23 @@ from bypass.site.heads import ETAG_PLACEHOLDER, REASONS, Head, divide_fields, ht
 from bypass.site.layout import CODINGS, NONE, RESPONSE_CARE, RESPONSE_CLOSE, ResourceRecord
 from bypass.site.resource import Host, Representation, Resource, Site
 from bypass.site.scan import Asset
-from bypass.site.source import Tick, digest
+from bypass.site.source import Tick, digest, read_small
 from bypass.site.text import printable
 
+_HELD_BYTES = 256 << 20
+"""So much of files that were read to find equal ones is kept until it is written, the rest is read again."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Octets to be stored once. digest: SHA-256 where it is known already, to be held to."""
+    """Octets to be stored once. digest: SHA-256 where it is known already, to be held to. is_file: whether a
+    file is behind them, even where they were read already."""
 
     source: Asset | bytes
     size: int
     digest: bytes | None = None
+    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,10 @@ class Planner:
         self.plan = Plan()
         self._tick = tick
         self._sizes = Counter(asset.size for asset in assets(site).values())
+        self._sizes.update(
+            len(each.source) for each in representations(site) if isinstance(each.source, bytes)
+        )
+        self._room_bytes = _HELD_BYTES
         self._by_file: dict[tuple[int, int], int] = {}
         self._by_digest: dict[bytes, int] = {}
         self._by_meaning: dict[tuple[object, ...], int] = {}
@@ -109,8 +117,18 @@ class Planner:
         check_resource(resource, where)
         bodies = tuple(self._body(each) for each in resource.representations)
         codings = tuple(each.coding for each in resource.representations)
-        alike = replace(resource, representations=())
-        key = (bodies, codings, alike, area, closes)
+        key = (
+            bodies,
+            codings,
+            resource.content_type,
+            resource.status,
+            resource.modified,
+            resource.fields,
+            resource.location,
+            resource.keeps_query,
+            area,
+            closes,
+        )
         number = self._by_meaning.get(key)
         if number is None:
             number = self._by_meaning[key] = self._add(resource, bodies, area, RESPONSE_CLOSE * closes)
@@ -154,21 +172,32 @@ class Planner:
         identity = source.device, source.inode
         number = self._by_file.get(identity)
         if number is None:
-            known_digest = representation.digest
-            if known_digest is None and self._sizes[source.size] > 1:
-                known_digest = digest(source, self._tick)
-            number = self._by_file[identity] = self._share(Body(source, source.size, known_digest))
+            number = self._by_file[identity] = self._file_body(source, representation.digest)
+        return number
+
+    def _file_body(self, source: Asset, known: bytes | None) -> int:
+        if self._sizes[source.size] == 1:  # nothing else can be equal, known digest or not
+            self.plan.bodies.append(Body(source, source.size, known, is_file=True))
+            return len(self.plan.bodies) - 1
+        kept: Asset | bytes = source
+        if known is None and source.size <= self._room_bytes:
+            kept = read_small(source, self._tick)
+            known = hashlib.sha256(kept).digest()
+        body = Body(kept, source.size, known or digest(source, self._tick), is_file=True)
+        shared = body.digest in self._by_digest
+        number = self._share(body)
+        if shared:
+            self.plan.deduplicated_bytes += source.size
+        elif isinstance(kept, bytes):
+            self._room_bytes -= len(kept)
         return number
 
     def _share(self, body: Body) -> int:
-        number = None if body.digest is None else self._by_digest.get(body.digest)
+        assert body.digest is not None
+        number = self._by_digest.get(body.digest)
         if number is None:
             self.plan.bodies.append(body)
-            number = len(self.plan.bodies) - 1
-            if body.digest is not None:
-                self._by_digest[body.digest] = number
-        elif isinstance(body.source, Asset):
-            self.plan.deduplicated_bytes += body.size
+            number = self._by_digest[body.digest] = len(self.plan.bodies) - 1
         return number
 
 

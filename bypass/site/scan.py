@@ -1,25 +1,30 @@
 """Finds the files of a document root: what is served, under which URL path, and what is left out.
 
 Names are raw octets: a file name need not be UTF-8. The order is that of the URL paths' octets, so
-the same folder gives the same list on every machine. Reads no file contents.
+the same folder gives the same list on every machine. Reads no file contents; a file costs one stat.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from bypass.errors import SiteError
 from bypass.site.text import printable
 
+_DOT = ord(".")
+_URL = attrgetter("url")
 WELL_KNOWN = b".well-known"  # RFC 8615: the one dotted name that is meant to be served
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(msgspec.Struct, frozen=True, gc=False):
     """One regular file to be served.
 
     url: absolute URL path, not percent-encoded. path: where to open it, symlinks resolved.
@@ -34,6 +39,18 @@ class Asset:
     mtime_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class ScanPolicy:
+    """What is left out. hidden: names with a dot in front; "well-known" serves that one folder. symlinks:
+    "inside" the document root, "follow" wherever they lead, or "none". names: of files in the root itself
+    that are read and not served. leave_out: whether a URL path is excluded."""
+
+    hidden: Literal["well-known", "serve", "none"] = "well-known"
+    symlinks: Literal["inside", "follow", "none"] = "inside"
+    names: frozenset[bytes] = frozenset()
+    leave_out: Callable[[bytes], bool] | None = None
+
+
 @dataclass(slots=True)
 class Skipped:
     """How many directory entries were left out, by reason. A directory counts once."""
@@ -44,6 +61,8 @@ class Skipped:
     symlink_loops: int = 0
     special: int = 0
     images: int = 0
+    symlinks_refused: int = 0
+    excluded: int = 0
 
     @property
     def total(self) -> int:
@@ -58,12 +77,14 @@ class Skipped:
 
 
 _REASONS = {
-    "hidden": "hidden (name starts with a dot; only .well-known is served)",
+    "hidden": "hidden (the name starts with a dot)",
     "symlinks_outside": "symlinks left out: they lead out of the document root",
     "symlinks_broken": "symlinks left out: their target does not exist",
     "symlink_loops": "symlinks left out: they lead back to a folder that contains them",
     "special": "left out: neither file nor folder (pipe, device or socket)",
     "images": "left out: the image being written",
+    "symlinks_refused": "symlinks left out, as configured",
+    "excluded": "left out, as configured",
 }
 
 
@@ -91,17 +112,18 @@ class _Walk:
 
     root: bytes
     exclude: Collection[tuple[int, int]]
+    policy: ScanPolicy
     assets: list[Asset] = field(default_factory=list)
     skipped: Skipped = field(default_factory=Skipped)
     pending: list[_Folder] = field(default_factory=list)
 
 
-def scan(root: Path, *, exclude: Collection[tuple[int, int]] = ()) -> Scan:
+def scan(root: Path, *, exclude: Collection[tuple[int, int]] = (), policy: ScanPolicy = ScanPolicy()) -> Scan:
     """Lists what `root` serves. `exclude`: (device, inode) of files that are not part of the site.
 
     Raises SiteError when root is missing, not a folder, unreadable, or holds nothing to serve.
     """
-    walk = _Walk(os.path.realpath(os.fsencode(root)), exclude)
+    walk = _Walk(os.path.realpath(os.fsencode(root)), exclude, policy)
     about = _root_stat(root)
     walk.pending.append(_Folder(walk.root, b"/", frozenset({(about.st_dev, about.st_ino)})))
     while walk.pending:
@@ -113,7 +135,7 @@ def scan(root: Path, *, exclude: Collection[tuple[int, int]] = ()) -> Scan:
             why=left_out or "the folder is empty",
             remedy="Put an index.html there, or name the folder that holds the site.",
         )
-    walk.assets.sort(key=lambda asset: asset.url)
+    walk.assets.sort(key=_URL)
     return Scan(root, walk.assets, walk.skipped)
 
 
@@ -133,8 +155,9 @@ def _root_stat(root: Path) -> os.stat_result:
 
 def _read_folder(walk: _Walk, folder: _Folder) -> None:
     try:
-        for entry in _entries(folder.path):
-            _take(walk, folder, entry)
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                _take(walk, folder, entry)
     except PermissionError as error:
         raise SiteError(
             f"{_name(error, folder)}: cannot be read",
@@ -150,35 +173,35 @@ def _read_folder(walk: _Walk, folder: _Folder) -> None:
         raise SiteError(f"{_name(error, folder)}: cannot be read", why=_reason(error)) from None
 
 
-def _entries(path: bytes) -> Iterator[os.DirEntry[bytes]]:
-    with os.scandir(path) as entries:
-        yield from entries
-
-
 def _take(walk: _Walk, folder: _Folder, entry: os.DirEntry[bytes]) -> None:
     """Judges one directory entry."""
-    if entry.name.startswith(b".") and entry.name != WELL_KNOWN:
+    name = entry.name
+    if name[0] == _DOT and _is_hidden(walk.policy, name):
         walk.skipped.hidden += 1
         return
-    path = entry.path
-    if entry.is_symlink():
+    path, about = entry.path, entry.stat(follow_symlinks=False)
+    mode = about.st_mode
+    if stat.S_ISLNK(mode):
         target = _target(walk, path)
         if target is None:
             return
         path, about = target
-    else:
-        about = entry.stat(follow_symlinks=False)
-    url = folder.url + entry.name
-    if stat.S_ISDIR(about.st_mode):
+        mode = about.st_mode
+    url = folder.url + name
+    if stat.S_ISDIR(mode):
         _descend(walk, folder, path, url + b"/", about)
-    elif not stat.S_ISREG(about.st_mode):
+    elif not stat.S_ISREG(mode):
         walk.skipped.special += 1
-    elif (about.st_dev, about.st_ino) in walk.exclude:
+    elif walk.exclude and (about.st_dev, about.st_ino) in walk.exclude:
         walk.skipped.images += 1
-    else:
-        walk.assets.append(
-            Asset(url, path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns),
-        )
+    elif walk.policy.leave_out is not None and walk.policy.leave_out(url):
+        walk.skipped.excluded += 1
+    elif folder.url != b"/" or name not in walk.policy.names:
+        walk.assets.append(Asset(url, path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns))
+
+
+def _is_hidden(policy: ScanPolicy, name: bytes) -> bool:
+    return policy.hidden == "none" or (policy.hidden == "well-known" and name != WELL_KNOWN)
 
 
 def _target(walk: _Walk, link: bytes) -> tuple[bytes, os.stat_result] | None:
@@ -187,8 +210,12 @@ def _target(walk: _Walk, link: bytes) -> tuple[bytes, os.stat_result] | None:
     A target may have a hidden name: the link that shows it was made on purpose, and mounted
     configuration volumes link every file to a dotted folder beside it.
     """
+    if walk.policy.symlinks == "none":
+        walk.skipped.symlinks_refused += 1
+        return None
     target = os.path.realpath(link)
-    if target != walk.root and not target.startswith(walk.root.rstrip(b"/") + b"/"):
+    inside = walk.policy.symlinks == "inside"
+    if inside and target != walk.root and not target.startswith(walk.root.rstrip(b"/") + b"/"):
         walk.skipped.symlinks_outside += 1
         return None
     try:
@@ -202,6 +229,9 @@ def _target(walk: _Walk, link: bytes) -> tuple[bytes, os.stat_result] | None:
 
 
 def _descend(walk: _Walk, folder: _Folder, path: bytes, url: bytes, about: os.stat_result) -> None:
+    if walk.policy.leave_out is not None and walk.policy.leave_out(url):
+        walk.skipped.excluded += 1
+        return
     identity = (about.st_dev, about.st_ino)
     if identity in folder.ancestors:
         walk.skipped.symlink_loops += 1

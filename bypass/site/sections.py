@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from bypass.site.layout import (
@@ -59,7 +60,7 @@ HEADER_FIELDS = (
 _FIRST_SECTION = 4  # among the fields behind the magic
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: where the sections lie is worked out once
 class Sections:
     """How much each section holds, and where it lies: octets from the start of the file."""
 
@@ -82,13 +83,17 @@ class Sections:
         count: int = getattr(self, counted)
         return count * _WIDTHS[counted]
 
-    def offset(self, counted: str) -> int:
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
         place = aligned(HEADER.size)
+        offsets = {}
         for name in _WIDTHS:
-            if name == counted:
-                break
+            offsets[name] = place
             place = aligned(place + self.octets(name))
-        return place
+        return offsets
+
+    def offset(self, counted: str) -> int:
+        return self._offsets[counted]
 
     def span(self, counted: str) -> slice:
         """Of the whole section within the file."""

@@ -52,6 +52,43 @@ def digest(asset: Asset, tick: Tick) -> bytes:
     return found.digest()
 
 
+def read_small(asset: Asset, tick: Tick) -> bytes:
+    """The content of a file that fits into memory, with as few calls as it takes. Raises SiteError.
+
+    One look at what was opened, after reading: whatever changed before shows then."""
+    try:
+        fd = os.open(asset.path, _OPEN_FLAGS)
+    except OSError as error:
+        raise _unopened(asset, error) from None
+    try:
+        content = os.read(fd, asset.size) if asset.size else b""
+        while 0 < len(content) < asset.size and (more := os.read(fd, asset.size - len(content))):
+            content += more
+        _check(asset, fd)
+    except OSError as error:
+        raise SiteError(
+            f"{printable(asset.path)}: reading failed", why=error.strerror or "input/output error"
+        ) from None
+    finally:
+        os.close(fd)
+    if len(content) != asset.size:
+        raise changed(asset)
+    tick(asset.size)
+    return content
+
+
+def chunks_of(asset: Asset) -> Iterator[bytes]:
+    """The file's content in pieces of at most CHUNK_BYTES. Raises SiteError."""
+    with _opened(asset) as fd:
+        left = asset.size
+        while left:
+            chunk = os.read(fd, min(left, CHUNK_BYTES))
+            if not chunk:
+                raise changed(asset)
+            left -= len(chunk)
+            yield chunk
+
+
 @contextmanager
 def _opened(asset: Asset) -> Iterator[int]:
     """A descriptor of the very file that scan saw, checked on entry and again on leaving."""

@@ -179,13 +179,15 @@ def _check_resources(image: memoryview, header: Header, responses: Sequence[Resp
             and resource.location_offset + resource.location_bytes <= lie.texts_bytes
             and all(32 < octet < 127 for octet in text)
             and (resource.bare == NONE) == (text == b"")
-            and (resource.bare == NONE or is_plain(responses, resource.bare)),
+            and (resource.bare == NONE or is_redirect(responses, resource.bare)),
             f"resource {number} is malformed",
         )
         named += span
     require(named == own, "its resources are not those of its responses")
 
 
-def is_plain(responses: Sequence[ResponseRecord], number: int) -> bool:
-    """A response that there is, and that is the answer for everybody."""
-    return number < len(responses) and not responses[number].flags & RESPONSE_CARE
+def is_redirect(responses: Sequence[ResponseRecord], number: int) -> bool:
+    """A response that there is, that is the answer for everybody, and that leads elsewhere."""
+    if number >= len(responses) or responses[number].flags & RESPONSE_CARE:
+        return False
+    return 300 <= responses[number].status < 400

@@ -180,7 +180,11 @@ def _check_rules(
     for number, fields in enumerate(RULE.iter_unpack(image[header.sections.span("rules_count")])):
         rule = RuleRecord(*fields)
         redirects = rule.flags & RuleFlag.REDIRECT != 0
-        plain = rule.answer < len(responses) and not responses[rule.answer].flags & RESPONSE_CARE
+        plain = (
+            rule.answer < len(responses)
+            and not responses[rule.answer].flags & RESPONSE_CARE
+            and responses[rule.answer].status == rule.status
+        )
         pattern = _program(texts, rule.pattern_offset, rule.pattern_bytes)
         query = _program(texts, rule.query_offset, rule.query_bytes)
         target = _program(texts, rule.target_offset, rule.target_bytes)

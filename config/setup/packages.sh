@@ -26,6 +26,8 @@ ethtool       | command -v ethtool
 nftables      | command -v nft
 tcpdump       | command -v tcpdump
 python3-doc   | test -e /usr/share/doc/python3/html/index.html
+wget          | command -v wget
+chromium      | command -v chromium
 '
 
 PYTHON=${PYTHON:-/usr/bin/python3}

@@ -49,11 +49,14 @@ cdef struct Crowd:
     uint32_t server_address         # as it lies in memory
     uint64_t turns_ns               # time spent in the worker
     uint64_t turns
+    uint64_t now_ns                 # the worker's clock
     uint64_t segments               # received from the server
     uint64_t repeated               # segments that were not the next ones expected
     uint64_t refused                # frames the memory driver had no room for
-    const uint8_t *request
-    uint32_t request_bytes
+    const uint8_t *request          # the first of them, one behind the other
+    uint32_t request_bytes          # of each
+    uint64_t request_count
+    uint64_t walk                   # state of the generator that chooses among them
     uint32_t response_bytes         # whole response, head included
 
 
@@ -122,9 +125,16 @@ cdef inline void crowd_turn(Crowd *crowd) noexcept nogil:
     """One turn of the worker, timed. The worker's own clock moves by a fixed step, so that no timer
     falls due because the clients, or the machine, took long."""
     cdef uint64_t before = clock_ns(CLOCK_MONOTONIC)
-    worker_turn(crowd.worker, crowd.turns * TURN_NS)
+    worker_turn(crowd.worker, crowd.now_ns)
+    crowd.now_ns += TURN_NS
     crowd.turns_ns += clock_ns(CLOCK_MONOTONIC) - before
     crowd.turns += 1
+
+
+cdef inline void crowd_tick(Crowd *crowd) noexcept nogil:
+    """A turn a tick later."""
+    crowd.now_ns += <uint64_t>1 << 20
+    crowd_turn(crowd)
 
 
 cdef inline void crowd_take(Crowd *crowd, const Frame *frame) noexcept nogil:
@@ -211,12 +221,38 @@ cdef inline void crowd_open(Crowd *crowd, uint32_t first, uint32_t many) noexcep
     crowd_turn(crowd)
 
 
+cdef inline const uint8_t *crowd_next_request(Crowd *crowd) noexcept nogil:
+    """Any of the requests, by a linear congruential generator."""
+    if crowd.request_count == 1:
+        return crowd.request
+    crowd.walk = crowd.walk * 6364136223846793005ULL + 1442695040888963407ULL
+    return crowd.request + (crowd.walk >> 33) % crowd.request_count * crowd.request_bytes
+
+
+cdef inline uint32_t crowd_probe(Crowd *crowd) noexcept nogil:
+    """Octets of the response to the first request: all that comes before nothing more does."""
+    cdef uint32_t number = crowd.order[0]
+    cdef Client *client = &crowd.clients[number]
+    cdef uint32_t before
+    cdef uint32_t quiet = 0
+    client.left = 1 << 30
+    crowd_send(crowd, number, TCP_ACK | TCP_PSH, crowd.request, crowd.request_bytes)
+    while quiet < 4:
+        before = client.left
+        crowd_turn(crowd)
+        crowd_collect(crowd)
+        quiet = quiet + 1 if client.left == before else 0
+    before = (1 << 30) - client.left
+    client.left = 0
+    return before
+
+
 cdef inline bint crowd_get(Crowd *crowd, uint32_t first, uint32_t many) noexcept nogil:
     """One request each; the previous response is acknowledged with it."""
     cdef uint32_t i
     for i in range(first, first + many):
         crowd.clients[crowd.order[i]].left = crowd.response_bytes
-        crowd_send(crowd, crowd.order[i], TCP_ACK | TCP_PSH, crowd.request, crowd.request_bytes)
+        crowd_send(crowd, crowd.order[i], TCP_ACK | TCP_PSH, crowd_next_request(crowd), crowd.request_bytes)
     return crowd_run(crowd, first, many, 100000)
 
 

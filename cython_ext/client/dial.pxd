@@ -63,8 +63,6 @@ cdef inline void open_record(Client *client, TcpConn *conn, const Fetch *fetch, 
     memcpy(conn.peer_mac, client.peer_mac, 6)
     conn.peer_port = client.peer_port
     conn.flight = NIL
-    conn.wait_prev = NIL
-    conn.wait_next = NIL
     if client.peer_version == 6:
         conn.flags = CONN_IPV6
         conn.pseudo = pseudo_sum(client.local.address[0].octets, client.peer_address, ADDRESS_BYTES)

@@ -107,12 +107,16 @@ cdef inline void windows_release(Windows *windows) noexcept nogil:
     memset(windows, 0, sizeof(Windows))
 
 
-cdef inline uint32_t window_bucket(const Windows *windows, uint32_t serial, uint32_t body, uint32_t index) noexcept nogil:
+cdef inline uint32_t window_bucket(
+    const Windows *windows, uint32_t serial, uint32_t body, uint32_t index
+) noexcept nogil:
     cdef uint64_t mixed = (<uint64_t>body << 32 | index) * 0x9e3779b97f4a7c15ULL + serial * 0xd1b54a33ULL
     return <uint32_t>(mixed >> 33) & windows.mask
 
 
-cdef inline uint32_t window_find(const Windows *windows, uint32_t serial, uint32_t body, uint32_t index) noexcept nogil:
+cdef inline uint32_t window_find(
+    const Windows *windows, uint32_t serial, uint32_t body, uint32_t index
+) noexcept nogil:
     """Number of the window, whatever its state, or NIL."""
     cdef uint32_t number = windows.buckets[window_bucket(windows, serial, body, index)]
     cdef const Window *window

@@ -6,12 +6,13 @@ from libc.string cimport memset
 from cython_ext.base.pool cimport NIL, Pool
 from cython_ext.base.tally cimport tally_of
 from cython_ext.tcp.conn cimport (
-    CONN_RTO_ARMED, CONN_TALLIED, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
+    CONN_RTO_ARMED, CONN_TALLIED, CONN_TIMER_FAR, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
 )
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE
 from cython_ext.tcp.flight cimport RUN_LOST, RUN_SACKED, Flight
 from cython_ext.tcp.reassembly cimport REASSEMBLY_RUNS, Reassembly
-from cython_ext.tcp.timers cimport WHEEL_MASK, WHEEL_SLOTS
+from cython_ext.tcp.table cimport TcpTable
+from cython_ext.tcp.timers cimport FAR_SLOTS, WHEEL_SLOTS, wheel_slot
 from cython_ext.wire.seqnum cimport seq_le, seq_lt
 from cython_ext.worker.queue cimport session_slot, slot_bytes
 from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, Session
@@ -59,6 +60,17 @@ cdef inline void mark_used(const Pool *pool, uint8_t *marks, uint32_t number) no
     marks[number] = 1
 
 
+cdef inline void mark_free_records(const TcpTable *table, uint8_t *marks) noexcept nogil:
+    """Marks the records that are free after use."""
+    cdef uint32_t number = table.free_first
+    memset(marks, 0, table.capacity)
+    while number != NIL:
+        fuzz_require(number < table.fresh, b"a free record was in use", number, table.fresh)
+        fuzz_require(not marks[number], b"a record is free only once", number, 0)
+        marks[number] = 1
+        number = table.conns[number].chain
+
+
 cdef inline void audit_table(Worker *worker, uint8_t *marks) noexcept nogil:
     """The chains hold exactly the records in use; each record is sound."""
     cdef uint32_t bucket, number
@@ -66,11 +78,13 @@ cdef inline void audit_table(Worker *worker, uint8_t *marks) noexcept nogil:
     cdef uint32_t half_open = 0
     cdef uint32_t waiting = 0
     cdef TcpConn *conn
-    mark_free(&worker.table.free, marks)
+    mark_free_records(&worker.table, marks)
     for bucket in range(worker.table.bucket_mask + 1):
         number = worker.table.buckets[bucket]
         while number != NIL:
-            mark_used(&worker.table.free, marks, number)
+            fuzz_require(number < worker.table.fresh, b"a record's number", number, worker.table.fresh)
+            fuzz_require(not marks[number], b"a record is not free, nor chained twice", number, 0)
+            marks[number] = 1
             conn = &worker.table.conns[number]
             records += 1
             half_open += 1 if conn.state == TCP_SYN_RCVD else 0
@@ -78,10 +92,8 @@ cdef inline void audit_table(Worker *worker, uint8_t *marks) noexcept nogil:
             audit_record(worker, number)
             number = conn.chain
     fuzz_require(records == worker.table.in_use, b"in_use counts the chained records", records, worker.table.in_use)
-    fuzz_require(
-        records + worker.table.free.available == worker.table.capacity, b"a record is chained or free",
-        records, worker.table.free.available,
-    )
+    for number in range(worker.table.fresh):
+        fuzz_require(marks[number] != 0, b"a record is chained or free", number, records)
     fuzz_require(half_open == worker.table.half_open, b"half_open", half_open, worker.table.half_open)
     fuzz_require(waiting == worker.table.waiting, b"waiting", waiting, worker.table.waiting)
 
@@ -199,9 +211,9 @@ cdef inline void audit_wait_list(Worker *worker) noexcept nogil:
     cdef uint32_t found = 0
     while number != NIL and found <= worker.table.waiting:
         fuzz_require(worker.table.conns[number].state == TCP_TIME_WAIT, b"the wait list waits", number, found)
-        fuzz_require(worker.table.conns[number].wait_prev == before, b"wait_prev", number, before)
+        fuzz_require(worker.table.conns[number].phase.wait.prev == before, b"wait_prev", number, before)
         before = number
-        number = worker.table.conns[number].wait_next
+        number = worker.table.conns[number].phase.wait.next
         found += 1
     fuzz_require(found == worker.table.waiting, b"the wait list is whole", found, worker.table.waiting)
     fuzz_require(before == worker.table.wait_newest, b"wait_newest", before, worker.table.wait_newest)
@@ -212,13 +224,16 @@ cdef inline void audit_wheel(Worker *worker) noexcept nogil:
     cdef uint32_t slot, number, before
     cdef uint32_t found = 0
     cdef TcpConn *conn
-    for slot in range(<uint32_t>WHEEL_SLOTS):
+    for slot in range(<uint32_t>(WHEEL_SLOTS + FAR_SLOTS)):
         number = worker.wheel.slots[slot]
         before = NIL
         while number != NIL and found <= worker.wheel.listed:
             conn = &worker.table.conns[number]
             fuzz_require(conn.flags & CONN_TIMER_LISTED != 0, b"what the wheel lists knows it", number, slot)
-            fuzz_require(conn.timer_at & WHEEL_MASK == slot, b"a timer is in its slot", conn.timer_at, slot)
+            fuzz_require(
+                wheel_slot(conn.timer_at, conn.flags & CONN_TIMER_FAR != 0) == slot, b"a timer is in its slot",
+                conn.timer_at, slot,
+            )
             fuzz_require(conn.timer_prev == before, b"timer_prev", conn.timer_prev, before)
             before = number
             number = conn.timer_next

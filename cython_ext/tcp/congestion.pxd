@@ -100,18 +100,18 @@ cdef inline void cubic_step(TcpConn *conn, uint32_t octets, uint64_t now_ns) noe
     cdef double k, t, target
     if conn.epoch_at == 0:
         conn.epoch_at = max(tick_of(now_ns), <uint32_t>1)
-        conn.epoch_cwnd = conn.cwnd
-        conn.w_est = conn.cwnd
+        conn.phase.epoch.cwnd = conn.cwnd
+        conn.phase.epoch.w_est = conn.cwnd
         conn.w_max = max(conn.w_max, conn.cwnd)
-    k = cbrt((conn.w_max - conn.epoch_cwnd) / mss / 0.4)
+    k = cbrt((conn.w_max - conn.phase.epoch.cwnd) / mss / 0.4)
     t = <int32_t>(tick_of(now_ns) - conn.epoch_at) * 1.048576e-3 + conn.srtt_us * 1e-6
     target = conn.w_max + 0.4 * mss * (t - k) * (t - k) * (t - k)
-    conn.w_est += reno_step(conn, octets, 1.0 if conn.w_est >= conn.w_max else 9.0 / 17.0)
+    conn.phase.epoch.w_est += reno_step(conn, octets, 1.0 if conn.phase.epoch.w_est >= conn.w_max else 9.0 / 17.0)
     if target > 1.5 * conn.cwnd:
         target = 1.5 * conn.cwnd
     if target > conn.cwnd:
         conn.cwnd += max(<uint32_t>((target - conn.cwnd) * octets / conn.cwnd), <uint32_t>1)
-    conn.cwnd = max(conn.cwnd, conn.w_est)
+    conn.cwnd = max(conn.cwnd, conn.phase.epoch.w_est)
 
 
 cdef inline void congestion_reduce(TcpConn *conn, Flight *flight) noexcept nogil:

@@ -26,6 +26,7 @@ that moment, the FIN itself leaves behind the queued octets.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_ext.net.address cimport ADDRESS_BYTES
+from cython_ext.wire.ethernet cimport ETHERTYPE_QINQ, ETHERTYPE_VLAN
 
 cdef enum TcpState:
     TCP_CLOSED = 0
@@ -62,6 +63,10 @@ cdef enum TcpFlag:
     CONN_TAIL_PROBE = 1 << 18   # one segment may leave as a tail loss probe (RFC 8985 7)
     CONN_TALLIED = 1 << 20      # counted among its source's connections
     CONN_SACK_DUE = 1 << 21     # a bare ACK is due, that says what arrived out of order or twice
+    CONN_TIMER_FAR = 1 << 22    # with CONN_TIMER_LISTED: in a far slot
+    CONN_TAGGED = 1 << 23       # the link has a VLAN tag
+    CONN_TAG_SERVICE = 1 << 24  # of 802.1ad
+    CONN_WAIT_LISTED = 1 << 25  # in the list of TIME_WAIT records: phase.wait is valid
 
 cdef enum TimerKind:            # what falls due at rto_at
     TIMER_RTO = 0
@@ -70,6 +75,18 @@ cdef enum TimerKind:            # what falls due at rto_at
 
 cdef enum:
     OCTET_TICKS = 2             # an octet buys so much time: who is slower than about 480 a second runs out of it
+
+cdef struct CubicEpoch:         # since epoch_at
+    uint32_t cwnd               # at its beginning
+    uint32_t w_est              # what Reno would have
+
+cdef struct WaitLink:           # list of TIME_WAIT records, oldest first
+    uint32_t prev
+    uint32_t next
+
+cdef union Phase:               # nobody needs both
+    CubicEpoch epoch
+    WaitLink wait
 
 cdef struct TcpConn:
     # Who: the key of the table
@@ -104,8 +121,7 @@ cdef struct TcpConn:
     # CUBIC (RFC 9438)
     uint32_t w_max              # window before the last reduction
     uint32_t epoch_at           # tick when congestion avoidance began, 0: not yet
-    uint32_t epoch_cwnd
-    uint32_t w_est              # what Reno would have
+    Phase phase
     # Round trip time (RFC 6298)
     uint32_t srtt_us
     uint32_t rttvar_us
@@ -120,12 +136,9 @@ cdef struct TcpConn:
     uint32_t timer_at           # tick under which the wheel lists us
     uint32_t timer_prev
     uint32_t timer_next
-    uint32_t wait_prev          # list of TIME_WAIT records, oldest first
-    uint32_t wait_next
     # Link
     uint8_t peer_mac[6]
-    uint16_t tag_type           # VLAN: 0 when untagged
-    uint16_t tag
+    uint16_t tag                # VLAN, with CONN_TAGGED
     uint16_t pseudo             # sum of addresses and protocol
     uint8_t driver              # number of the driver that received the newest segment
     uint8_t dup_acks
@@ -141,6 +154,20 @@ cdef inline uint32_t tick_of(uint64_t now_ns) noexcept nogil:
 cdef inline uint32_t ticks_from_us(uint64_t duration_us) noexcept nogil:
     """Rounded up, at least 1."""
     return <uint32_t>((duration_us * 1000 >> 20) + 1)
+
+
+cdef inline uint16_t conn_tag_type(const TcpConn *conn) noexcept nogil:
+    """Ethertype of the link's VLAN tag; 0 without one."""
+    if not conn.flags & CONN_TAGGED:
+        return 0
+    return ETHERTYPE_QINQ if conn.flags & CONN_TAG_SERVICE else ETHERTYPE_VLAN
+
+
+cdef inline void conn_set_tag(TcpConn *conn, uint16_t tag_type, uint16_t tag) noexcept nogil:
+    conn.flags &= ~<uint32_t>(CONN_TAGGED | CONN_TAG_SERVICE)
+    if tag_type:
+        conn.flags |= CONN_TAGGED | CONN_TAG_SERVICE if tag_type == ETHERTYPE_QINQ else CONN_TAGGED
+        conn.tag = tag
 
 
 cdef inline void conn_progress(TcpConn *conn, uint64_t octets, uint32_t tick) noexcept nogil:

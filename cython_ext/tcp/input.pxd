@@ -17,7 +17,7 @@ from cython_ext.tcp.challenge cimport challenge_ack, challenge_allows
 from cython_ext.tcp.conn cimport (
     CONN_ACK_NOW, CONN_ECN, CONN_ECN_ECHO, CONN_FIN_QUEUED, CONN_FIN_RECEIVED, CONN_SACK, CONN_TIMESTAMPS,
     TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_SYN_RCVD,
-    TCP_TIME_WAIT, TcpConn, conn_takes_data, tick_of,
+    TCP_TIME_WAIT, TcpConn, conn_set_tag, conn_takes_data, tick_of,
 )
 from cython_ext.tcp.event cimport (
     EVENT_CLOSED, EVENT_DATA, EVENT_DUPLICATE, EVENT_ESTABLISHED, EVENT_NONE, EVENT_OUT_OF_ORDER, EVENT_RESET,
@@ -118,8 +118,7 @@ cdef inline void follow_link(TcpConn *conn, const Segment *segment) noexcept nog
     """Answers go back the way the newest segment came: its queue, MAC address and tag."""
     conn.driver = segment.driver
     memcpy(conn.peer_mac, segment.peer_mac, 6)
-    conn.tag_type = segment.eth.tag_type
-    conn.tag = segment.eth.tag
+    conn_set_tag(conn, segment.eth.tag_type, segment.eth.tag)
 
 
 cdef inline void follow_congestion(TcpConn *conn, const Segment *segment) noexcept nogil:

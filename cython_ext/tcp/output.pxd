@@ -4,7 +4,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_ext.net.address cimport Local
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_CWR_DUE, CONN_ECN, CONN_ECN_ECHO, CONN_IPV6, CONN_TIMESTAMPS, TcpConn,
+    CONN_ACK_NOW, CONN_CWR_DUE, CONN_ECN, CONN_ECN_ECHO, CONN_IPV6, CONN_TAGGED, CONN_TIMESTAMPS, TcpConn,
+    conn_tag_type,
 )
 from cython_ext.tcp.reassembly cimport SackBlocks, tcp_emit_sack
 from cython_ext.wire.bytes cimport load_u32, swap_be16
@@ -19,7 +20,7 @@ from cython_ext.wire.tcp cimport (
 )
 
 cdef inline uint32_t conn_ip_offset(const TcpConn *conn) noexcept nogil:
-    return ETH_BYTES + (ETH_TAG_BYTES if conn.tag_type else 0)
+    return ETH_BYTES + (ETH_TAG_BYTES if conn.flags & CONN_TAGGED else 0)
 
 
 cdef inline uint32_t conn_tcp_offset(const TcpConn *conn) noexcept nogil:
@@ -44,10 +45,10 @@ cdef inline void conn_emit_link(
     cdef uint32_t ip = conn_ip_offset(conn)
     cdef const uint8_t *ours = &local.address[conn.local].octets[0]
     if conn.flags & CONN_IPV6:
-        ethernet_emit(frame, conn.peer_mac, mac, ETHERTYPE_IPV6, conn.tag_type, conn.tag)
+        ethernet_emit(frame, conn.peer_mac, mac, ETHERTYPE_IPV6, conn_tag_type(conn), conn.tag)
         ipv6_emit(frame + ip, ours, conn.peer_address, segment_bytes, ecn)
     else:
-        ethernet_emit(frame, conn.peer_mac, mac, ETHERTYPE_IPV4, conn.tag_type, conn.tag)
+        ethernet_emit(frame, conn.peer_mac, mac, ETHERTYPE_IPV4, conn_tag_type(conn), conn.tag)
         ipv4_emit(frame + ip, load_u32(ours), load_u32(conn.peer_address + 12), segment_bytes, ecn)
 
 

@@ -13,7 +13,8 @@ from cython_ext.net.input cimport Segment
 from cython_ext.tcp.challenge cimport challenge_start
 from cython_ext.tcp.congestion cimport congestion_start
 from cython_ext.tcp.conn cimport (
-    CONN_ECN, CONN_IPV6, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TCP_SYN_RCVD, TcpConn, tick_of,
+    CONN_ECN, CONN_IPV6, CONN_SACK, CONN_TIMESTAMPS, CONN_WINDOW_SCALE, TCP_SYN_RCVD, TcpConn, conn_set_tag,
+    tick_of,
 )
 from cython_ext.tcp.loss cimport RTO_FIRST_US, rto_arm, rtt_start
 from cython_ext.tcp.output cimport conn_emit_link, conn_finish, conn_tcp_offset, timestamp_now
@@ -99,8 +100,7 @@ cdef inline uint64_t syn_start(
     """Where answers go, and our timestamp's origin; returns isn_hash."""
     cdef uint64_t secret = isn_hash(conn, port, key)
     memcpy(conn.peer_mac, segment.peer_mac, 6)
-    conn.tag_type = segment.eth.tag_type
-    conn.tag = segment.eth.tag
+    conn_set_tag(conn, segment.eth.tag_type, segment.eth.tag)
     conn.pseudo = segment.pseudo
     conn.driver = segment.driver
     conn.ts_offset = <uint32_t>(secret >> 32)

@@ -8,10 +8,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
+from cython_ext.base.pool cimport NIL
 from cython_ext.base.siphash cimport SipKey, siphash
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.conn cimport TCP_CLOSED, TcpConn
+from cython_ext.tcp.conn cimport CONN_WAIT_LISTED, TCP_CLOSED, TcpConn
 from cython_ext.wire.bytes cimport load_u64, prefetch
 
 cdef struct TcpTable:
@@ -25,7 +25,8 @@ cdef struct TcpTable:
     uint32_t waiting            # records in TIME_WAIT
     uint32_t wait_oldest        # list of them
     uint32_t wait_newest
-    Pool free
+    uint32_t free_first         # free records that were in use once, linked by `chain`
+    uint32_t fresh              # the first that never was
     SipKey key
 
 
@@ -38,12 +39,13 @@ cdef inline int table_init(TcpTable *table, uint32_t capacity, const SipKey *key
     table.capacity = capacity
     table.half_open_most = capacity // 2 + 1
     table.bucket_mask = buckets - 1
+    table.free_first = NIL
     table.wait_oldest = NIL
     table.wait_newest = NIL
     table.key = key[0]
     table.conns = <TcpConn *>calloc(capacity, sizeof(TcpConn))
     table.buckets = <uint32_t *>malloc(<size_t>buckets * sizeof(uint32_t))
-    if table.conns == NULL or table.buckets == NULL or pool_init(&table.free, capacity) != 0:
+    if table.conns == NULL or table.buckets == NULL:
         table_release(table)
         return -1
     memset(table.buckets, 0xff, <size_t>buckets * sizeof(uint32_t))
@@ -53,7 +55,6 @@ cdef inline int table_init(TcpTable *table, uint32_t capacity, const SipKey *key
 cdef inline void table_release(TcpTable *table) noexcept nogil:
     free(table.conns)
     free(table.buckets)
-    pool_release(&table.free)
     table.conns = NULL
     table.buckets = NULL
 
@@ -81,6 +82,7 @@ cdef inline void table_prefetch(const TcpTable *table, const Segment *segment) n
         prefetch(record)
         prefetch(record + 64)
         prefetch(record + 128)
+        prefetch(record + sizeof(TcpConn) - 1)
 
 
 cdef inline uint32_t table_find(const TcpTable *table, const Segment *segment) noexcept nogil:
@@ -108,17 +110,26 @@ cdef inline void conn_start(TcpConn *conn, const Segment *segment) noexcept nogi
     conn.local = segment.local
 
 
+cdef inline uint32_t take_record(TcpTable *table) noexcept nogil:
+    """The record freed last, else one whose page may never have been touched; NIL when none is free."""
+    cdef uint32_t number = table.free_first
+    if number != NIL:
+        table.free_first = table.conns[number].chain
+    elif table.fresh < table.capacity:
+        number = table.fresh
+        table.fresh += 1
+    return number
+
+
 cdef inline uint32_t table_insert(TcpTable *table, const Segment *segment) noexcept nogil:
     """A fresh record for the segment's peer, zeroed but for its key; NIL when the table is full."""
-    cdef uint32_t number = pool_take(&table.free)
+    cdef uint32_t number = take_record(table)
     cdef uint32_t *bucket = &table.buckets[segment.hash & table.bucket_mask]
     cdef TcpConn *conn
     if number == NIL:
         return NIL
     conn = &table.conns[number]
     conn_start(conn, segment)
-    conn.wait_prev = NIL
-    conn.wait_next = NIL
     conn.flight = NIL
     conn.chain = bucket[0]
     bucket[0] = number
@@ -140,33 +151,34 @@ cdef inline void table_remove(TcpTable *table, uint32_t number) noexcept nogil:
     link[0] = conn.chain
     conn.state = TCP_CLOSED
     table.in_use -= 1
-    pool_give(&table.free, number)
+    conn.chain = table.free_first
+    table.free_first = number
 
 
 cdef inline void wait_append(TcpTable *table, uint32_t number) noexcept nogil:
     """The record enters TIME_WAIT: last in the list."""
     cdef TcpConn *conn = &table.conns[number]
-    conn.wait_prev = table.wait_newest
-    conn.wait_next = NIL
+    conn.phase.wait.prev = table.wait_newest
+    conn.phase.wait.next = NIL
     if table.wait_newest == NIL:
         table.wait_oldest = number
     else:
-        table.conns[table.wait_newest].wait_next = number
+        table.conns[table.wait_newest].phase.wait.next = number
     table.wait_newest = number
+    conn.flags |= CONN_WAIT_LISTED
     table.waiting += 1
 
 
 cdef inline void wait_unlink(TcpTable *table, uint32_t number) noexcept nogil:
     """The record leaves TIME_WAIT."""
     cdef TcpConn *conn = &table.conns[number]
-    if conn.wait_prev == NIL:
-        table.wait_oldest = conn.wait_next
+    if conn.phase.wait.prev == NIL:
+        table.wait_oldest = conn.phase.wait.next
     else:
-        table.conns[conn.wait_prev].wait_next = conn.wait_next
-    if conn.wait_next == NIL:
-        table.wait_newest = conn.wait_prev
+        table.conns[conn.phase.wait.prev].phase.wait.next = conn.phase.wait.next
+    if conn.phase.wait.next == NIL:
+        table.wait_newest = conn.phase.wait.prev
     else:
-        table.conns[conn.wait_next].wait_prev = conn.wait_prev
-    conn.wait_prev = NIL
-    conn.wait_next = NIL
+        table.conns[conn.phase.wait.next].phase.wait.prev = conn.phase.wait.prev
+    conn.flags &= ~<uint32_t>CONN_WAIT_LISTED
     table.waiting -= 1

@@ -46,7 +46,7 @@ cdef inline bint source_admit(Worker *worker, TcpConn *conn) noexcept nogil:
 
 cdef inline bint make_room(Worker *worker) noexcept nogil:
     """Whether a record is free, be it at the cost of the oldest TIME-WAIT."""
-    if worker.table.free.available:
+    if worker.table.in_use < worker.table.capacity:
         return True
     if worker.table.wait_oldest == NIL:
         return False

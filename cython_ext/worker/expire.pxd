@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_ABORTED, C_BODY_FAILED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, count,
+    C_ABORTED, C_BODY_FAILED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, C_TIMERS, count,
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.conn cimport (
@@ -69,6 +69,7 @@ cdef inline void expire_due(Worker *worker, uint64_t now_ns) noexcept nogil:
         number = wheel_next(&worker.wheel, tick)
         if number == NIL:
             return
+        count(&worker.counters, C_TIMERS)
         expire(worker, number, tick, now_ns)
 
 

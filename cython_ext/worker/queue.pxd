@@ -163,10 +163,13 @@ cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot
     )
 
 
-cdef inline uint32_t slot_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
-    """Head and tail."""
-    if not slot.flags & SLOT_MADE and slot.line == 0:
-        return slot_response(service, slot).head_bytes + tail_bytes(slot.flags)
+cdef inline bint slot_is_plain(const Slot *slot) noexcept nogil:
+    """Nearly all are: head and content as they lie in the image."""
+    return not slot.flags & SLOT_MADE and slot.line == 0
+
+
+cdef inline uint32_t made_head_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    """Head and tail of a slot that is not plain."""
     return tail_bytes(slot.flags) + extra_bytes(service, slot) + (
         variant_head_bytes(service, slot) if slot.flags & SLOT_VARIANT
         else slot_response(service, slot).head_bytes
@@ -174,6 +177,7 @@ cdef inline uint32_t slot_head_bytes(const Service *service, const Slot *slot) n
 
 
 cdef inline uint64_t slot_body_bytes(const Service *service, const Slot *slot) noexcept nogil:
+    """Octets of content, of any slot."""
     if slot.flags & SLOT_VARIANT:
         return slot_extent(service, slot).bytes if slot.flags & (SLOT_PARTIAL | SLOT_PARTS) else 0
     return 0 if slot.flags & SLOT_HEAD_ONLY else slot_response(service, slot).body_bytes
@@ -181,7 +185,13 @@ cdef inline uint64_t slot_body_bytes(const Service *service, const Slot *slot) n
 
 cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexcept nogil:
     """Octets of the whole response as this connection sends it."""
-    return slot_head_bytes(service, slot) + slot_body_bytes(service, slot)
+    cdef const image_response *response = slot_response(service, slot)
+    if slot_is_plain(slot):
+        return (
+            response.head_bytes + tail_bytes(slot.flags)
+            + (0 if slot.flags & SLOT_HEAD_ONLY else response.body_bytes)
+        )
+    return made_head_bytes(service, slot) + slot_body_bytes(service, slot)
 
 
 cdef inline Slot *stage_response(

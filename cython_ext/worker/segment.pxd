@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from cython_ext.base.counters cimport C_CLOSED, C_OPENED, C_SOURCE_LIMITED, C_TIME_WAIT_REUSED, count
 from cython_ext.base.pool cimport NIL
 from cython_ext.net.input cimport Segment
-from cython_ext.tcp.conn cimport TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, tick_of
+from cython_ext.tcp.conn cimport CONN_WAIT_LISTED, TCP_CLOSE_WAIT, TCP_LAST_ACK, TcpConn, tick_of
 from cython_ext.tcp.event cimport (
     EVENT_ACKED, EVENT_CLOSED, EVENT_DATA, EVENT_DUPLICATE, EVENT_ESTABLISHED, EVENT_OUT_OF_ORDER, EVENT_RESET,
     EVENT_SYN_AGAIN, EVENT_TIME_WAIT, TcpEvents,
@@ -32,7 +32,7 @@ from cython_ext.worker.transmit cimport Spare, send_bare, send_due, send_syn_ack
 cdef inline void enter_time_wait(Worker *worker, uint32_t number, uint64_t now_ns) noexcept nogil:
     """Begins, or begins anew, the wait of 2 MSL (RFC 9293 3.6.1)."""
     cdef TcpConn *conn = &worker.table.conns[number]
-    if worker.table.wait_oldest == number or conn.wait_prev != NIL:
+    if conn.flags & CONN_WAIT_LISTED:
         wait_unlink(&worker.table, number)
     else:
         count(&worker.counters, C_CLOSED)

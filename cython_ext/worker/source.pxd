@@ -14,10 +14,11 @@ from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
 from cython_ext.worker.queue cimport (
-    session_slot, slot_bytes, slot_extent, slot_head_bytes, slot_note, slot_parts, slot_store, tail_bytes,
+    made_head_bytes, session_slot, slot_bytes, slot_extent, slot_is_plain, slot_note, slot_parts,
+    slot_store, tail_bytes,
 )
 from cython_ext.worker.service cimport (
-    SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_MADE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT,
+    SLOT_CLOSE, SLOT_KEEP_ALIVE, SLOT_NOT_MODIFIED, SLOT_PARTIAL, SLOT_PARTS, SLOT_TEXT,
     SLOT_UNSATISFIABLE, Service, Session, Slot,
 )
 from cython_ext.worker.variant cimport (
@@ -60,20 +61,38 @@ cdef inline uint16_t response_fill(
     """A range within one response; the sum's words count from its first octet."""
     cdef const Store *store = slot_store(service, slot)
     cdef const image_response *response = &store.responses[slot.response]
-    cdef bint made = slot.flags & SLOT_MADE != 0 or slot.line != 0
-    cdef uint32_t lead_bytes = slot_head_bytes(service, slot)
+    cdef uint32_t lead_bytes = response.head_bytes + tail_bytes(slot.flags)
+    cdef uint32_t step = 0
+    cdef uint16_t total = 0
+    cdef uint16_t part
+    if not slot_is_plain(slot):
+        return made_fill(service, slot, position, octets, out)
+    if position < lead_bytes:
+        step = <uint32_t>min(<uint64_t>octets, lead_bytes - position)
+        if position == 0 and step == lead_bytes:
+            total = lead_fill(service, response, slot, out)
+        else:
+            total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
+    if step < octets:
+        part = store_copy_body(store, response, position + step - lead_bytes, octets - step, out + step)
+        total = sum_add(total, sum_swap(part) if step & 1 else part)
+    return total
+
+
+cdef inline uint16_t made_fill(
+    Service *service, const Slot *slot, uint64_t position, uint32_t octets, uint8_t *out
+) noexcept nogil:
+    """response_fill() of a slot whose head or content is not as it lies in the image."""
+    cdef const Store *store = slot_store(service, slot)
+    cdef const image_response *response = &store.responses[slot.response]
+    cdef uint32_t lead_bytes = made_head_bytes(service, slot)
     cdef uint64_t first = slot_extent(service, slot).first if slot.flags & SLOT_PARTIAL else 0
     cdef uint32_t step = 0
     cdef uint16_t total = 0
     cdef uint16_t part
     if position < lead_bytes:
         step = <uint32_t>min(<uint64_t>octets, lead_bytes - position)
-        if made:
-            total = made_fill_part(service, response, slot, <uint32_t>position, step, out)
-        elif position == 0 and step == lead_bytes:
-            total = lead_fill(service, response, slot, out)
-        else:
-            total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
+        total = made_fill_part(service, response, slot, <uint32_t>position, step, out)
     if step < octets:
         position = position + step - lead_bytes
         if slot.flags & SLOT_PARTS:

@@ -41,6 +41,7 @@ cdef enum:
     STASH_FRAMES = 32
     UNPARKED_A_TURN = 256
     UNPARK_TICKS = 16
+    LISTED_MOST = 1 << 18           # connections whose output is put off: more than that wait for their timers
 
 cdef struct Port:
     Driver *driver
@@ -115,7 +116,7 @@ cdef inline int worker_init(
 ) noexcept nogil:
     """0, or -1 without memory. The caller fills in `local` and the ports."""
     cdef uint32_t ring = 64
-    while ring < 2 * config.connections:
+    while ring < 2 * config.connections and ring < LISTED_MOST:
         ring *= 2
     memset(worker, 0, sizeof(Worker))
     worker.config = config[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bypass
-from bypass.errors import SiteError
+from bypass.errors import ConfigError, SiteError
 from bypass.site.output import build_image_file
 
 
@@ -72,3 +72,31 @@ def test_names_that_do_not_exist_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="Sites"):
         bypass.Sites  # noqa: B018
     assert {"Site", "Server"} <= set(dir(bypass))
+
+
+def test_settings_are_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "about.html").write_bytes(b"about")
+    with bypass.Site.compile(tmp_path, settings={"clean-urls": True}) as site:
+        assert bytes(site["/about"].body) == b"about"
+    (tmp_path / "bypass.toml").write_text("[site]\nclean-urls = true\n")
+    with bypass.Site.compile(tmp_path, config=tmp_path / "bypass.toml") as site:
+        assert "/about" in site
+
+
+def test_a_wrong_setting_is_named_with_what_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(b"x")
+    with pytest.raises(
+        ConfigError, match=r"site\.clean-url = True: no such setting. Did you mean 'clean-urls'"
+    ):
+        bypass.Site.compile(tmp_path, settings={"clean-url": True})
+    with pytest.raises(ConfigError, match="both are given"):
+        bypass.Site.compile(tmp_path, settings={"spa": "/x"}, config="x.toml")
+    with pytest.raises(SiteError, match="no site is named"):
+        bypass.Site.compile()
+
+
+def test_hosts_can_be_all_there_is(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(b"x")
+    host = {"names": ["example.org"], "root": str(tmp_path), "default": True}
+    with bypass.Site.compile(hosts=[host]) as site:
+        assert site.files == 1

@@ -20,6 +20,7 @@ from bypass.nic.settings import (
     QueueNapi,
     Rings,
     Table,
+    Threaded,
     spread,
 )
 from bypass.nic.snapshot import (
@@ -159,6 +160,9 @@ class FakeNic:
                 return replace(seen, offloads={**seen.offloads, setting.name: changed})
             case HugePages():
                 return replace(seen, machine=replace(seen.machine, hugepages=setting.count))
+            case Threaded():
+                assert seen.napi is not None
+                return replace(seen, napi=replace(seen.napi, threaded=setting.on))
             case PortRule():
                 return self._with_rule(setting)
             case Affinity() | QueueNapi():

@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bypass.errors import BypassError
+from bypass.errors import BypassError, ExitCode
 from bypass.nic.journal import Store, this_owner
 from bypass.nic.planner import Wish
 from bypass.nic.recipes import recipe_for
-from bypass.nic.settings import AnySetting, Channels, Coalesce, Feature, Rings
-from bypass.nic.snapshot import Snapshot, settings_in
+from bypass.nic.settings import Affinity, AnySetting, Channels, Coalesce, Feature, Rings, Table
+from bypass.nic.snapshot import Irq, Snapshot, settings_in
 from bypass.nic.tuner import Applied, Tuner
 from tests.nic.fakenic import FakeNic, hardware
 
-SHRINK = Wish(workers=2, busy_poll=True, hugepages=64, vlan=True)
+SHRINK = Wish(workers=2, busy_poll=True, hugepages=64, vlan=True, threaded=True)
 GROW = Wish(workers=12, busy_poll=True)
 RULE = Wish(workers=1, port=80, busy_poll=True)
 WISHES = pytest.mark.parametrize("wish", [SHRINK, GROW, RULE], ids=["shrink", "grow", "rule"])
@@ -234,3 +234,51 @@ def test_of_an_interface_made_anew_only_the_machines_settings_are_put_back(store
 
 def test_restoring_where_nothing_was_changed_says_so(store: Store) -> None:
     assert Tuner(FakeNic(hardware()), store, quiet).restore().why == "nothing was changed"
+
+
+def test_interrupts_of_queues_that_are_not_in_use_are_put_back_too(store: Store) -> None:
+    """virtio_net has vectors for every queue, and places them when channels change."""
+
+    class Placing(FakeNic):
+        def write(self, setting: AnySetting, seen: Snapshot) -> None:
+            super().write(setting, seen)
+            if isinstance(setting, Channels):
+                moved = {"rx": Irq(number=60, name="virtio0-input.9", cpus=(1,), effective_cpus=(1,))}
+                self.seen = msgspec.structs.replace(self.seen, idle_irqs={9: moved})
+            elif isinstance(setting, Affinity) and setting.queue == 9:
+                back = {"rx": Irq(number=60, name="virtio0-input.9", cpus=setting.cpus, effective_cpus=(0,))}
+                self.seen = msgspec.structs.replace(self.seen, idle_irqs={9: back})
+
+        def _with(self, setting: AnySetting) -> Snapshot:
+            spare = isinstance(setting, Affinity) and setting.queue == 9
+            return self.seen if spare else super()._with(setting)
+
+    idle = {"rx": Irq(number=60, name="virtio0-input.9", cpus=(0, 1), effective_cpus=(0,))}
+    before = msgspec.structs.replace(hardware(queues=2), idle_irqs={9: idle})
+    nic = Placing(before)
+    apply(nic, store, Wish(workers=4))
+    assert nic.seen.irq(9, "rx") != idle["rx"]
+    assert Tuner(nic, store, quiet).restore().remaining == ()
+    assert settings_in(nic.seen) == settings_in(before)
+
+
+def test_ctrl_c_puts_everything_back_and_ends_with_130(store: Store) -> None:
+    def interrupt(number: int, _: AnySetting) -> None:
+        if number == 4:
+            nic.before_write = None
+            raise KeyboardInterrupt
+
+    nic = FakeNic(hardware(), interrupt)
+    with pytest.raises(BypassError, match=r"interrupted.*Everything is as it was before") as caught:
+        apply(nic, store, SHRINK)
+    assert caught.value.exit_code == ExitCode.INTERRUPTED
+    assert settings_in(nic.seen) == settings_in(hardware())
+
+
+def test_an_even_table_of_the_drivers_own_is_left_as_it_is(store: Store) -> None:
+    """One that was written counts as a person's: the kernel then refuses to take away queues it names."""
+    nic = FakeNic(hardware())
+    apply(nic, store, GROW)
+    assert not any(isinstance(setting, Table) for setting in nic.writes)
+    assert nic.seen.rss is not None and set(nic.seen.rss.table or ()) == set(range(12))
+    assert Tuner(nic, store, quiet).verify()[1] == []

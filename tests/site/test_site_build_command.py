@@ -50,7 +50,17 @@ def test_build_prints_json_with_stable_keys(make_site: SiteMaker, tmp_path: Path
             "symlink_loops": 0,
             "special": 0,
             "images": 0,
+            "symlinks_refused": 0,
+            "excluded": 0,
         },
+        "hosts": 1,
+        "redirects": 0,
+        "rules": 0,
+        "listings": 0,
+        "variants": {},
+        "saved_bytes": {},
+        "types": {"text/html": {"files": 2, "bytes": 10}},
+        "warnings": [],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bypass.site.mime import TYPES, content_type
+from bypass.site.mime import TYPES, ContentTypes, content_type
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,20 @@ def test_every_entry_can_stand_in_a_head() -> None:
         assert value.isascii()
         assert value.isprintable()
         assert value.count("/") == 1
-        assert value.endswith("; charset=utf-8") == value.startswith("text/")
+        assert "charset" not in value
+
+
+def test_settings_come_before_the_table() -> None:
+    types = ContentTypes({".html": "application/xhtml+xml", ".D.ts": "text/plain", "CNAME": "text/plain"})
+    assert types.of(b"/index.html") == "application/xhtml+xml"
+    assert types.of(b"/lib/api.d.ts") == "text/plain; charset=utf-8"
+    assert types.of(b"/film.ts") == "video/mp2t"
+    assert types.of(b"/cname") == "text/plain; charset=utf-8"
+
+
+def test_the_charset_is_that_of_the_settings_unless_the_type_says_one() -> None:
+    assert ContentTypes({}, "iso-8859-1").of(b"/a.txt") == "text/plain; charset=iso-8859-1"
+    assert ContentTypes({}, "").of(b"/a.txt") == "text/plain"
+    own = ContentTypes({".txt": "text/plain; charset=koi8-r"})
+    assert own.of(b"/a.txt") == "text/plain; charset=koi8-r"
+    assert own.of(b"/a.json") == "application/json"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from bypass.errors import ExitCode, SiteError
-from bypass.site.scan import Scan, scan
+from bypass.site.scan import Scan, ScanPolicy, scan
 from tests.site.support import SiteMaker, ordinary_user
 
 
@@ -38,7 +39,7 @@ def test_hidden_names_are_left_out_and_counted_but_well_known_is_served(make_sit
     found = scan(root)
     assert urls(found) == [b"/.well-known/security.txt", b"/index.html"]
     assert found.skipped.hidden == 3
-    assert found.skipped.messages() == ["3 hidden (name starts with a dot; only .well-known is served)"]
+    assert found.skipped.messages() == ["3 hidden (the name starts with a dot)"]
 
 
 def test_symlinks_inside_the_root_are_followed(make_site: SiteMaker) -> None:
@@ -154,12 +155,37 @@ def test_a_file_that_vanishes_between_listing_and_looking_is_an_error(
         name = b"ghost.html"
         path = os.fsencode(root / "ghost.html")
 
-        def is_symlink(self) -> bool:
-            return False
-
         def stat(self, *, follow_symlinks: bool) -> os.stat_result:
             return os.stat(self.path, follow_symlinks=follow_symlinks)
 
-    monkeypatch.setattr("bypass.site.scan._entries", lambda _: iter([Ghost()]))
+    monkeypatch.setattr(os, "scandir", lambda _: nullcontext([Ghost()]))
     with pytest.raises(SiteError, match=r"ghost\.html: vanished"):
         scan(root)
+
+
+def test_hidden_names_can_be_served_or_left_out_altogether(make_site: SiteMaker) -> None:
+    root = make_site({"a": b"", ".b/c": b"", ".well-known/d": b""})
+    assert urls(scan(root, policy=ScanPolicy(hidden="serve"))) == [b"/.b/c", b"/.well-known/d", b"/a"]
+    assert urls(scan(root, policy=ScanPolicy(hidden="none"))) == [b"/a"]
+
+
+def test_symlinks_can_be_followed_anywhere_or_left_out(make_site: SiteMaker, tmp_path: Path) -> None:
+    root = make_site({"a": b""})
+    (tmp_path / "outside").write_bytes(b"x")
+    (root / "b").symlink_to(tmp_path / "outside")
+    (root / "c").symlink_to("a")
+    assert urls(scan(root, policy=ScanPolicy(symlinks="follow"))) == [b"/a", b"/b", b"/c"]
+    none = scan(root, policy=ScanPolicy(symlinks="none"))
+    assert urls(none) == [b"/a"]
+    assert none.skipped.symlinks_refused == 2
+
+
+def test_names_of_rules_files_and_excluded_paths_are_not_served(make_site: SiteMaker) -> None:
+    root = make_site({"_headers": b"", "sub/_headers": b"", "a": b"", "drafts/b": b"", "c.psd": b""})
+
+    def leave_out(url: bytes) -> bool:
+        return url.startswith(b"/drafts/") or url.endswith(b".psd")
+
+    found = scan(root, policy=ScanPolicy(names=frozenset({b"_headers"}), leave_out=leave_out))
+    assert urls(found) == [b"/a", b"/sub/_headers"]
+    assert found.skipped.excluded == 2

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +14,15 @@ import pytest
 
 from bypass.bench.servers import run_bypass
 from bypass.serve.vethpair import VethPair
+from tests.veth.documentation import copy_documentation
 
 CRAWLER = Path(__file__).with_name("crawler.py")
-DOCUMENTATION = Path(os.environ.get("BYPASS_PYTHON_DOC", "/usr/share/doc/python3-doc/html"))
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documentation with its links out of the tree (shared JavaScript) made files of its own."""
-    copy = tmp_path_factory.mktemp("documentation") / "html"
-    shutil.copytree(DOCUMENTATION.resolve(), copy, ignore_dangling_symlinks=True)
-    return copy
+    return copy_documentation(tmp_path_factory.mktemp("documentation") / "html")
 
 
 @pytest.fixture(scope="module")

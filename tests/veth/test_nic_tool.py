@@ -267,6 +267,25 @@ def test_a_port_of_the_bridge_that_carries_the_default_route_takes_force(bench: 
     assert "the default route" in bench.nic("apply", "--workers", "2", code=1)
 
 
+def test_polling_in_threads_is_refused_by_a_pair_that_does_not_poll(bench: Bench) -> None:
+    """veth polls only for XDP and while it merges packets, which the plan turns off."""
+    before = bench.state()
+    assert "threaded on, failed (EOPNOTSUPP)" in bench.nic("apply", "--threaded", code=1)
+    assert bench.state() == before
+
+
+def test_a_recorded_snapshot_stands_in_for_the_machine(bench: Bench, tmp_path: Path) -> None:
+    record = tmp_path / "show.json"
+    record.write_text(bench.nic("show", "--json"))
+    here = bench.nic("plan", "--workers", "2", "--json")
+    elsewhere = [*BYPASS, "plan", bench.ifname, "--workers", "2", "--json", "--snapshot", str(record)]
+    done = subprocess.run(elsewhere, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, here)
+    assert "not of eth0" in bench.run([*BYPASS, "plan", "eth0", "--snapshot", str(record)], 78)
+    record.write_text("{}")
+    assert "not a snapshot" in bench.run([*BYPASS, "plan", bench.ifname, "--snapshot", str(record)], 78)
+
+
 def test_hugepages_are_reserved_and_given_back(bench: Bench) -> None:
     pages = Path("/proc/sys/vm/nr_hugepages")
     before = pages.read_text()

@@ -1,0 +1,1 @@
+"""Files become resources: content types, compressed forms, listings, pages, header fields, redirects."""
