@@ -74,7 +74,7 @@ cdef inline uint16_t response_fill(
         else:
             total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
     if step < octets:
-        part = store_copy_body(store, response, position + step - lead_bytes, octets - step, out + step)
+        part = body_fill(service, store, response, position + step - lead_bytes, octets - step, out + step)
         total = sum_add(total, sum_swap(part) if step & 1 else part)
     return total
 
