@@ -29,8 +29,8 @@ Facts = dict[str, Any]
 class ImageMaker:
     """Makes images of one folder, or copies of one image file. One at a time.
 
-    large_bytes: bodies of an image file that are this large stay on disk (SiteImage.large), 0: none. path: None
-    where the virtual hosts of `config`, a settings file that is read anew each time, are all.
+    large_bytes: bodies of an image file that are this large stay on disk (SiteImage.large), 0: none. path:
+    None where the virtual hosts of `config`, a settings file that is read anew each time, are all.
     cpus: where the process may run, empty: anywhere. Started when first used; one that was lost is replaced.
     """
 

@@ -99,8 +99,8 @@ class Server:
         return self._engine.counters()
 
     def offer_image(self, image: memoryview, large: LargeBodies | None = None) -> bool:
-        """Serves `image` from the next turn of the worker on, with the bodies that are not in it; owns these when
-        it returns True. False while there is no place for it."""
+        """Serves `image` from the next turn of the worker on, with the bodies that are not in it; owns these
+        when it returns True. False while there is no place for it."""
         if self.readers is not None and large is not None:
             self.readers.register(self._engine.image_serial + 1, large)
         if self._engine.offer_image(image):

@@ -54,8 +54,8 @@ class StoredResponse:
 
 
 class SiteImage:
-    """A checked image. `buffer` is the whole of it, for the engine; it is valid until close(). large: where its
-    large bodies are, when they are not in the buffer; whoever serves it closes them."""
+    """A checked image. `buffer` is the whole of it, for the engine; it is valid until close(). large: where
+    its large bodies are, when they are not in the buffer; whoever serves it closes them."""
 
     def __init__(self, buffer: memoryview, header: Header) -> None:
         self.buffer = buffer

@@ -1,4 +1,4 @@
-"""Images whose large bodies stay on disk: a copy in memory of everything else, and the file to read them from.
+"""Images whose large bodies stay on disk: a copy of everything else, and the file to read them from.
 
 The copy has the image's own offsets, with holes where large bodies and their sums are. Records of responses
 with such a body say so (RESPONSE_LARGE) and have its number in place of its offset.
