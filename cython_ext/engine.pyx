@@ -7,21 +7,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 
-from cython_ext.accesslog.format cimport (
-    PIECES_MOST, PIECE_BODY_BYTES_SENT, PIECE_HTTP_HOST, PIECE_HTTP_REFERER, PIECE_HTTP_USER_AGENT, PIECE_MSEC,
-    PIECE_REMOTE_ADDR, PIECE_REMOTE_PORT, PIECE_REQUEST, PIECE_REQUEST_METHOD, PIECE_REQUEST_URI,
-    PIECE_SERVER_PROTOCOL, PIECE_STATUS, PIECE_TEXT, PIECE_TIME_ISO8601, PIECE_TIME_LOCAL, Format,
-    format_records, line_bytes_most,
-)
-from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RING_BYTES_LEAST
 from cython_ext.base.counters cimport COUNTER_COUNT, counter_help, counter_names
 from cython_ext.base.frame cimport Frame
 from cython_ext.content cimport precompute
 from cython_ext.content.store cimport IMAGE_VERSION, image_header, store_open
-from cython_ext.content.window cimport (
-    WINDOW_BYTES, WINDOW_WANTED, WINDOWS_LEAST, Window, Windows, window_finish, window_sum_up,
-    windows_next_wanted,
-)
 from cython_ext.base.pool cimport NIL
 from cython_ext.http.date cimport date_make
 from cython_ext.driver.af_xdp cimport af_xdp_driver
@@ -43,44 +32,7 @@ from cython_ext.worker.state cimport (
 COUNTERS = tuple((counter_names[i].decode(), counter_help[i].decode()) for i in range(COUNTER_COUNT))
 
 
-def image_hash(const uint8_t[::1] data not None) -> int:
-    """The 64-bit hash of a path or of an image's content (abi/image.h)."""
-    cdef uint64_t value
-    cdef uint64_t size = data.shape[0]
-    with nogil:
-        value = precompute.image_hash(&data[0] if size else NULL, size)
-    return value
-
-
-def image_checksum(const uint8_t[::1] header not None, const uint8_t[::1] content not None) -> int:
-    """What an image's header says of it (abi/image.h): of the header itself, its checksum being taken for 0,
-    and of all that follows it."""
-    if header.shape[0] != sizeof(image_header):
-        raise ValueError(f"a header has {sizeof(image_header)} octets, not {header.shape[0]}")
-    cdef uint64_t value
-    cdef uint64_t size = content.shape[0]
-    with nogil:
-        value = precompute.image_checksum(&header[0], &content[0] if size else NULL, size)
-    return value
-
-
-def folded_sum(const uint8_t[::1] data not None) -> int:
-    """The folded Internet sum of `data` as a native 16-bit number, not inverted."""
-    cdef uint64_t size = data.shape[0]
-    return checksum.sum_octets(&data[0], size) if size else 0
-
-
-def body_sums(const uint8_t[::1] body not None, uint16_t[::1] sums not None) -> None:
-    """Fills `sums` with the prefix sums of `body`: len(body) // 64 + 1 of them."""
-    cdef uint64_t size = body.shape[0]
-    if <uint64_t>sums.shape[0] != size // precompute.IMAGE_SUM_STEP + 1:
-        raise ValueError(
-            f"{size} octets need {size // precompute.IMAGE_SUM_STEP + 1} sums, not {sums.shape[0]}"
-        )
-    with nogil:
-        precompute.body_sums(&body[0] if size else NULL, size, &sums[0])
-
-
+include "engine_sums.pxi"
 include "engine_socket.pxi"
 include "engine_images.pxi"
 include "engine_log.pxi"

@@ -1,5 +1,10 @@
 """Part of engine.pyx: the windows on large bodies, as seen by the threads that fill them."""
 
+from cython_ext.content.window cimport (
+    WINDOW_BYTES, WINDOW_WANTED, WINDOWS_LEAST, Window, Windows, window_finish, window_sum_up,
+    windows_next_wanted,
+)
+
 
 cdef class _Windows:
     """Used under a lock of the threads' own but for fill_sums(), which is the work."""

@@ -34,7 +34,6 @@ from bypass.site.layout import (
 from bypass.site.sections import Header
 from bypass.site.validate import check_image
 
-
 if TYPE_CHECKING:
     from bypass.site.large import LargeBodies
 
