@@ -260,7 +260,8 @@ cdef inline void output_unpark(Worker *worker) noexcept nogil:
     """Windows were filled, or may be given up by now: those that wait are listed, a bounded number a turn."""
     cdef uint32_t filled = atomic_load_u32(&worker.service.windows.filled)
     cdef uint32_t until = worker.parked_head
-    cdef uint32_t number, _i
+    cdef uint32_t number
+    cdef int _i
     if filled == worker.service.windows.filled_seen and (
         worker.service.windows.tick - worker.service.windows.unparked_at < UNPARK_TICKS
     ):
