@@ -20,7 +20,7 @@ test: ## lint and all tests (sudo); ARGS= goes to pytest
 test-vm: ## tests on emulated network cards, with QEMU and a kernel it downloads (sudo); ARGS= as above
 	@config/test-vm.sh $(ARGS)
 
-fuzz: ## hostile frames and requests in a sanitizer build, from a new seed; MINUTES=1
+fuzz: ## hostile frames and requests, guided by coverage, from a new seed; MINUTES=1
 	@config/setup.sh --test
 	@.venv/bin/python -m tests.fuzz --minutes $(or $(MINUTES),1) $(ARGS)
 

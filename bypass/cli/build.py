@@ -98,10 +98,19 @@ def _bar(console: Console) -> Progress:
     help="Largest image allowed, such as 2G  [default: half of the memory available]",
 )
 @click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings (TOML).")
+@click.option(
+    "--cache", is_flag=True, help="Keep what is known of the files beside the image (OUTPUT.cache)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def build(
-    site: Path | None, output: Path, max_memory: int | None, file: Path | None, as_json: bool, quiet: bool
+    site: Path | None,
+    output: Path,
+    max_memory: int | None,
+    file: Path | None,
+    cache: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """
     \b
@@ -117,7 +126,9 @@ def build(
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     progress = SiteProgress(messages, quiet=quiet)
     try:
-        summary = build_image_file(site, output, config=config, max_bytes=max_memory, progress=progress)
+        summary = build_image_file(
+            site, output, config=config, max_bytes=max_memory, progress=progress, cache=cache
+        )
     finally:
         progress.stop()
     if as_json:

@@ -137,8 +137,8 @@ def run(options: ServeOptions, messages: Messages, config: Path | None, places: 
         server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
         reopeners.append(server.reopen_log)
         stop.attend()
-        announce(messages, server, image)
         stack.enter_context(reloading(server, image, maker, options, places, reload_wanted, messages))
+        announce(messages, server, image)
         summary = serve_until_stopped(server, stop, options.drain_timeout, warn=messages.warn)
     left = f", {plural(summary.left_open, 'connection')} cut off" if summary.left_open else ""
     messages.say(

@@ -280,8 +280,7 @@ class Tuner:
 
 def _left_to_do(plan: Plan, journal: Journal) -> list[Step]:
     """Steps that are not carried out yet; what a driver made of it when asked before counts as reached."""
-    steps = [step for step in plan.steps if (step.after, step.before) not in journal.rounded]
-    return steps if any(step.before != step.after for step in steps) else []
+    return [step for step in plan.steps if (step.after, step.before) not in journal.rounded]
 
 
 def _as_even(present: AnySetting | None, wanted: AnySetting) -> TypeGuard[Table]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bypass.config import resolve
 from bypass.errors import BypassError
+from bypass.site.builder import SiteBuilder
 from bypass.site.image import is_image, open_image
 from bypass.site.output import compile_to_memfd, copy_to_memfd
 
@@ -40,13 +41,18 @@ class Speaker:
             self.say({"done": done_bytes, "total": total_bytes})
 
 
+_builders: dict[tuple[Path | None, int | None], SiteBuilder] = {}
+"""One for each site that was asked for: it knows what it made last."""
+
+
 def make(path: Path | None, config: Path | None, max_bytes: int | None, speaker: Speaker) -> int:
     """A descriptor of a sound image in memory that nobody can change. Raises SiteError and ConfigError.
 
     config: the settings file, read anew each time."""
     if path is None or not is_image(path):
         settings = resolve({}, {}, config).site
-        return compile_to_memfd(path, config=settings, max_bytes=max_bytes, progress=speaker.progress)[0]
+        builder = _builders.setdefault((path, max_bytes), SiteBuilder(path, max_bytes=max_bytes))
+        return compile_to_memfd(path, config=settings, progress=speaker.progress, builder=builder)[0]
     fd = copy_to_memfd(path, max_bytes=max_bytes)
     try:
         open_image(fd, str(path)).close()

@@ -61,7 +61,7 @@ class ImageMaker:
             self.close()
             raise
         try:
-            return open_image(fd, str(self.path or "site"))
+            return open_image(fd, str(self.path or "site"), made_here=True)  # or checked, by the process
         finally:
             os.close(fd)
 

@@ -60,6 +60,6 @@ def _compiled(
 ) -> SiteImage:
     fd, _ = compile_to_memfd(root, config=config, max_bytes=max_bytes, progress=progress)
     try:
-        return open_image(fd)
+        return open_image(fd, made_here=True)
     finally:
         os.close(fd)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -19,8 +20,11 @@ class StopRequest:
     The first one only asks: check() and wait() show it. A second one while nobody has come to look
     raises KeyboardInterrupt where it arrives; once attend() was called, it is `urgent` instead.
 
-    others: what else signals ask for. SIGHUP among them still is a stop when it tells of the end of the
-    terminal that we were started on.
+    others: what else signals ask for; done by wait(). SIGHUP among them still is a stop when it tells of the
+    end of the terminal that we were started on.
+
+    A signal may arrive at any point of the thread that looks, also inside another one's handler. So handlers
+    take no lock (threading.Event has one, and would wait for itself); SimpleQueue.put() is made for that.
     """
 
     def __init__(self, others: Mapping[signal.Signals, Callable[[], object]] | None = None) -> None:
@@ -29,7 +33,7 @@ class StopRequest:
         self._count = 0
         self._first = 0
         self._attended = False
-        self._arrived = threading.Event()
+        self._arrived: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -68,18 +72,27 @@ class StopRequest:
         self._attended = True
 
     def wait(self, timeout_s: float) -> bool:
-        """Returns at the first request, or after `timeout_s`; True when one has arrived."""
-        return self._arrived.wait(timeout_s)
+        """Does what other signals ask for. Returns at the first request to stop, or after `timeout_s`; True
+        when one has arrived."""
+        deadline = time.monotonic() + timeout_s
+        while not self._count:
+            try:
+                other = self._arrived.get(timeout=max(deadline - time.monotonic(), 0.0))
+            except Empty:
+                break
+            if other is not None:
+                other()
+        return self._count > 0
 
     def _arrive(self, number: int, frame: FrameType | None) -> None:
         del frame
         other = self._others.get(signal.Signals(number))
         if other is not None and not (number == signal.SIGHUP and self._on_terminal and not _has_terminal()):
-            other()
+            self._arrived.put(other)
             return
         self._first = self._first or number
         self._count += 1
-        self._arrived.set()
+        self._arrived.put(None)
         if self._count > 1 and not self._attended:
             raise KeyboardInterrupt
 

@@ -11,14 +11,14 @@ import hashlib
 import mmap
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import BinaryIO
 
 from bypass._engine import body_sums, folded_sum, image_checksum
 from bypass.errors import SiteError
-from bypass.site.describe import NOTHING_SET, Account, describe
+from bypass.site.describe import Account
+from bypass.site.files.recall import Recall
 from bypass.site.heads import etag
 from bypass.site.hosts import Tables, make_tables
 from bypass.site.index import PathIndex, build_index
@@ -26,7 +26,6 @@ from bypass.site.layout import ETAG_BYTES, RESPONSE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
-from bypass.site.rules.settings import SiteConfig
 from bypass.site.scan import Asset, Skipped
 from bypass.site.sections import HEADER, Header, Sections
 from bypass.site.source import Tick, changed, read_into
@@ -71,29 +70,6 @@ class _Places:
     sums_offset: int
 
 
-def compile_site(
-    root: Path | None,
-    output: BinaryIO | int,
-    *,
-    config: SiteConfig = NOTHING_SET,
-    max_bytes: int | None = None,
-    progress: Progress | None = None,
-    exclude: Collection[tuple[int, int]] = (),
-    threads: int = 0,
-) -> SiteSummary:
-    """Compiles the folder `root`, or where that is None the hosts of `config`, into `output`.
-
-    exclude: (device, inode) of files to leave out. threads: that compress, 0: one for each CPU. For the rest
-    see compile_description().
-    """
-    started = time.monotonic()
-    step = progress or (lambda _, __: None)
-    described = describe(root, config, exclude=exclude, step=step, threads=threads)
-    name = str(root) if root is not None else "site"
-    summary = compile_description(described.site, output, name=name, max_bytes=max_bytes, progress=progress)
-    return replace(summary, account=described.account, seconds=time.monotonic() - started)
-
-
 def compile_description(
     site: Site,
     output: BinaryIO | int,
@@ -101,11 +77,13 @@ def compile_description(
     name: str,
     max_bytes: int | None = None,
     progress: Progress | None = None,
+    recall: Recall | None = None,
 ) -> SiteSummary:
     """Compiles `site` into `output`, a regular file or memfd open for reading and writing.
 
     The output is overwritten from its start. name: what errors call the site. max_bytes: largest image
-    allowed (default: half of the memory available). Raises SiteError.
+    allowed (default: half of the memory available). recall: octets that need not be read from files; it
+    learns where they are now. Raises SiteError.
     """
     started = time.monotonic()
     limit_bytes = default_limit_bytes() if max_bytes is None else max_bytes
@@ -120,7 +98,12 @@ def compile_description(
     _check_size(name, files, places.sections.image_bytes, limit_bytes)
     fd = output if isinstance(output, int) else output.fileno()
     _allocate(fd, places.sections.image_bytes)
-    _write(fd, plan, tables, places, site.files, tick)
+    digests = _write(fd, plan, tables, places, site.files, tick, recall or Recall())
+    if recall is not None:
+        sizes = [body.size for body in plan.bodies]
+        found = dict(zip(digests, zip(places.bodies, sizes, strict=True), strict=True))
+        by_file = {identity: digests[number] for identity, number in planner.by_file.items()}
+        recall.settle(found, by_file, {digests[number] for number in planner.shared})
     return SiteSummary(
         files=site.files,
         responses=len(plan.responses),
@@ -212,7 +195,10 @@ def _allocate(fd: int, image_bytes: int) -> None:
         ) from None
 
 
-def _write(fd: int, plan: Plan, tables: Tables, places: _Places, files: int, tick: Tick) -> None:
+def _write(
+    fd: int, plan: Plan, tables: Tables, places: _Places, files: int, tick: Tick, recall: Recall
+) -> list[bytes]:
+    """Returns the digests of all bodies."""
     lie = places.sections
     named = bool(tables.names)
     slots_of_names = places.indexes[-1].slots_count if named else 0
@@ -227,25 +213,34 @@ def _write(fd: int, plan: Plan, tables: Tables, places: _Places, files: int, tic
         errors=tables.errors,
     )
     with mmap.mmap(fd, lie.image_bytes) as mapped, memoryview(mapped) as image:
-        digests = [_write_body(image, places, number, body, tick) for number, body in enumerate(plan.bodies)]
+        digests = [
+            _write_body(image, places, number, body, tick, recall) for number, body in enumerate(plan.bodies)
+        ]
         _write_responses(image, plan, places, digests)
         _write_tables(image, plan, tables, places)
         checksum = image_checksum(header.pack(), image[HEADER.size :])
         image[: HEADER.size] = replace(header, checksum=checksum).pack()
+    return digests
 
 
-def _write_body(image: memoryview, places: _Places, number: int, body: Body, tick: Tick) -> bytes:
+def _write_body(
+    image: memoryview, places: _Places, number: int, body: Body, tick: Tick, recall: Recall
+) -> bytes:
     """Stores one body and its sums; returns its SHA-256."""
     start = places.bodies[number]
     sums_start = places.sums_offset + 2 * places.sums_first[number]
     with image[start : start + body.size] as stored:
-        if isinstance(body.source, Asset):
+        kept = recall.kept(body.digest) if isinstance(body.source, Asset) else None
+        if kept is not None:
+            stored[:] = kept
+            tick(body.size)
+        elif isinstance(body.source, Asset):
             read_into(body.source, stored, tick)
         else:
             stored[:] = body.source
             if body.is_file:
                 tick(body.size)
-        digest = hashlib.sha256(stored).digest()
+        digest = hashlib.sha256(stored).digest() if kept is None or body.digest is None else body.digest
         if body.digest is not None and isinstance(body.source, Asset) and body.digest != digest:
             raise changed(body.source)
         with image[sums_start : sums_start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:

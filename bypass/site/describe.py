@@ -8,7 +8,7 @@ fallback. Header fields: preset, Cache-Control, [site] tables, `_headers`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -58,62 +58,83 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """scans: of every folder, in the order of the hosts."""
+class Place:
+    """A folder that is served, under which settings and names."""
 
-    site: Site
-    account: Account
-    scans: tuple[Scan, ...]
+    root: Path
+    settings: SiteSettings
+    names: tuple[str, ...]
+    default: bool
 
 
 @dataclass(slots=True)
 class _Work:
     """What is the same for all hosts of one run."""
 
-    exclude: Collection[tuple[int, int]]
     recall: Recall
     step: Step
     threads: int
     now_s: int
     folder: Path
     account: Account = field(default_factory=Account)
-    scans: list[Scan] = field(default_factory=list)
+
+
+def places_of(root: Path | None, config: SiteConfig) -> list[Place]:
+    """The folder `root` by [site], and those of every [[host]]. Raises SiteError.
+
+    root: answers every name that no host has; None where hosts are all."""
+    default = root is not None and not any(host.default for host in config.hosts)
+    places = [Place(root, config.site, (), True)] if root is not None and default else []
+    for host in config.hosts:
+        names = tuple(_host_name(name) for name in host.names)
+        places.append(Place(config.folder / host.root, host, names, host.default))
+    if not places:
+        raise SiteError("no site is named", remedy="Name a folder, or write [[host]] tables")
+    return places
+
+
+def scan_place(place: Place, exclude: Collection[tuple[int, int]] = ()) -> Scan:
+    """exclude: (device, inode) of files to leave out. Raises SiteError."""
+    return scan(place.root, exclude=exclude, policy=_policy(place.settings))
+
+
+def rules_stamp(places: Iterable[Place], folder: Path) -> tuple[object, ...]:
+    """Differs when a file differs that says what becomes of others."""
+    found: list[object] = []
+    for place in places:
+        settings = place.settings
+        names = [place.root / name for name in (settings.redirects_file, settings.headers_file) if name]
+        names += [folder / table.users_file for table in settings.auth if table.users_file]
+        for name in names:
+            try:
+                about = name.stat()
+                found.append((about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
+            except OSError:
+                found.append(None)
+    return tuple(found)
 
 
 def describe(
-    root: Path | None,
-    config: SiteConfig = NOTHING_SET,
+    places: Iterable[Place],
+    scans: Iterable[Scan],
     *,
-    exclude: Collection[tuple[int, int]] = (),
+    folder: Path = Path(),
     recall: Recall | None = None,
     step: Step = lambda _, __: None,
     threads: int = 0,
     now_s: int | None = None,
-) -> Described:
-    """The site of `root`, by [site], and of every [[host]]. Raises SiteError.
+) -> tuple[Site, Account]:
+    """The site of these folders and what is in them. Raises SiteError.
 
-    root: answers every name that no host has, unless one of them is the default; None where hosts are all.
-    exclude: (device, inode) of files to leave out. step: called as forms of files get ready.
-    """
-    work = _Work(
-        exclude,
-        recall or Recall(),
-        step,
-        threads,
-        int(time.time()) if now_s is None else now_s,
-        config.folder,
-    )
+    folder: what names of users files start from. step: called as forms of files get ready."""
+    now_s = int(time.time()) if now_s is None else now_s
+    work = _Work(recall or Recall(), step, threads, now_s, folder)
     hosts: list[Host] = []
-    default = root is not None and not any(host.default for host in config.hosts)
-    if root is not None:
-        hosts += _hosts(work, root, config.site, (), default=default) if default else []
-    for settings in config.hosts:
-        names = tuple(_host_name(name) for name in settings.names)
-        hosts += _hosts(work, config.folder / settings.root, settings, names, default=settings.default)
-    if not hosts:
-        raise SiteError("no site is named", remedy="Name a folder, or write [[host]] tables")
-    files = sum(len(found.assets) for found in work.scans)
-    return Described(Site(tuple(hosts), files), work.account, tuple(work.scans))
+    files = 0
+    for place, found in zip(places, scans, strict=True):
+        hosts += _hosts(work, place, found)
+        files += len(found.assets)
+    return Site(tuple(hosts), files), work.account
 
 
 def _host_name(name: str) -> str:
@@ -121,15 +142,11 @@ def _host_name(name: str) -> str:
     return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
-def _hosts(
-    work: _Work, root: Path, settings: SiteSettings, names: tuple[str, ...], *, default: bool
-) -> list[Host]:
+def _hosts(work: _Work, place: Place, found: Scan) -> list[Host]:
     """The host of one folder, and one more for each name that only its rules files know."""
-    policy = _policy(settings)
-    found = scan(root, exclude=work.exclude, policy=policy)
+    root, settings, names, default = place.root, place.settings, place.names, place.default
     redirects = _redirects(root, settings)
     headers = _rules_file(root, settings.headers_file, parse_headers)
-    work.scans.append(found)
     _add_skipped(work.account.skipped, found.skipped)
     types = ContentTypes(settings.types, settings.charset)
     forms = make_forms(found.assets, types, settings.compression, work.recall, work.step, work.threads)

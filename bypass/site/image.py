@@ -143,14 +143,15 @@ class SiteImage:
         self.close()
 
 
-def open_image(source: Path | int, name: str = "") -> SiteImage:
+def open_image(source: Path | int, name: str = "", *, made_here: bool = False) -> SiteImage:
     """Maps and checks an image file, or a descriptor of one (which stays open and may be closed).
 
-    name: what errors call it. Raises SiteError that says what is wrong.
+    name: what errors call it. made_here: by this program, in sealed memory, so that it need not be checked.
+    Raises SiteError that says what is wrong.
     """
     name = name or (f"descriptor {source}" if isinstance(source, int) else str(source))
     buffer = memoryview(_map(source, name))
-    return SiteImage(buffer, check_image(name, buffer))
+    return SiteImage(buffer, check_image(name, buffer, made_here=made_here))
 
 
 def is_image(path: Path) -> bool:

@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 from bypass.errors import SiteError
-from bypass.site.compile import Progress, SiteSummary, compile_site
+from bypass.site.builder import SiteBuilder
+from bypass.site.cachefile import SUFFIX, load_memory, save_memory
+from bypass.site.compile import Progress, SiteSummary
 from bypass.site.describe import NOTHING_SET
 from bypass.site.limits import default_limit_bytes
 from bypass.site.rules.settings import SiteConfig
@@ -25,30 +27,34 @@ def build_image_file(
     config: SiteConfig = NOTHING_SET,
     max_bytes: int | None = None,
     progress: Progress | None = None,
+    cache: bool = False,
+    threads: int = 0,
 ) -> SiteSummary:
-    """Compiles `root` into the file `path`, by way of a temporary name beside it.
+    """Compiles `root`, or where that is None the hosts of `config`, into the file `path`, by way of a
+    temporary name beside it.
 
     An older image at `path` stays valid for those who have it mapped, and is not part of the site
-    when it lies within the root. Raises SiteError; then `path` is as it was.
+    when it lies within the root. cache: use what the last build left beside the image, and leave it for the
+    next. threads: that compress, 0: one for each CPU. Raises SiteError; then `path` is as it was.
     """
+    remembered = path.with_name(path.name + SUFFIX)
+    known = load_memory(remembered, path) if cache else None
+    memory, image = known or (None, None)
+    builder = SiteBuilder(root, max_bytes=max_bytes, threads=threads, memory=memory, image=image)
     try:
         fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
         with os.fdopen(fd, "r+b") as output:
-            summary = compile_site(
-                root,
-                output,
-                config=config,
-                max_bytes=max_bytes,
-                progress=progress,
-                exclude=_identity(path),
-            )
+            exclude = _identity(path) + _identity(remembered)
+            summary = builder.build(output.fileno(), config, progress=progress, exclude=exclude)
             os.fchmod(output.fileno(), 0o666 & ~_umask())
             os.fsync(output.fileno())
         os.rename(temporary, path)
         _sync_folder(path.parent)
+        if cache and builder.image is not None:
+            save_memory(remembered, builder.memory, builder.image)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -64,14 +70,17 @@ def compile_to_memfd(
     config: SiteConfig = NOTHING_SET,
     max_bytes: int | None = None,
     progress: Progress | None = None,
+    builder: SiteBuilder | None = None,
 ) -> tuple[int, SiteSummary]:
     """Compiles `root` into anonymous memory: (descriptor, summary). The caller closes the descriptor.
 
-    The memory can no longer be written or resized, whoever inherits the descriptor. Raises SiteError.
+    builder: of the last time, to have less to do. The memory can no longer be written or resized, whoever
+    inherits the descriptor. Raises SiteError.
     """
+    builder = builder or SiteBuilder(root, max_bytes=max_bytes)
     fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        summary = compile_site(root, fd, config=config, max_bytes=max_bytes, progress=progress)
+        summary = builder.build(fd, config, progress=progress)
         _seal(fd)
     except BaseException:
         os.close(fd)

@@ -91,7 +91,10 @@ def reread_bytes(site: Site) -> int:
 
 
 class Planner:
-    """Adds to a plan, each thing once."""
+    """Adds to a plan, each thing once.
+
+    by_file: number of the body of each file, by device and inode. shared: numbers of bodies that come from
+    more than one source."""
 
     def __init__(self, site: Site, tick: Tick) -> None:
         self.plan = Plan()
@@ -101,7 +104,9 @@ class Planner:
             len(each.source) for each in representations(site) if isinstance(each.source, bytes)
         )
         self._room_bytes = _HELD_BYTES
-        self._by_file: dict[tuple[int, int], int] = {}
+        self.by_file: dict[tuple[int, int], int] = {}
+        self.shared: set[int] = set()
+        self._owners: dict[int, int] = {}
         self._by_digest: dict[bytes, int] = {}
         self._by_meaning: dict[tuple[object, ...], int] = {}
         self._bare: dict[tuple[object, ...], int] = {}
@@ -168,11 +173,14 @@ class Planner:
         source = representation.source
         if isinstance(source, bytes):
             known = representation.digest or hashlib.sha256(source).digest()
-            return self._share(Body(source, len(source), known))
+            same = self._share(Body(source, len(source), known))
+            if self._owners.setdefault(same, id(source)) != id(source):
+                self.shared.add(same)
+            return same
         identity = source.device, source.inode
-        number = self._by_file.get(identity)
+        number = self.by_file.get(identity)
         if number is None:
-            number = self._by_file[identity] = self._file_body(source, representation.digest)
+            number = self.by_file[identity] = self._file_body(source, representation.digest)
         return number
 
     def _file_body(self, source: Asset, known: bytes | None) -> int:
@@ -186,7 +194,9 @@ class Planner:
         body = Body(kept, source.size, known or digest(source, self._tick), is_file=True)
         shared = body.digest in self._by_digest
         number = self._share(body)
+        self._owners[number] = -1
         if shared:
+            self.shared.add(number)
             self.plan.deduplicated_bytes += source.size
         elif isinstance(kept, bytes):
             self._room_bytes -= len(kept)
@@ -194,10 +204,10 @@ class Planner:
 
     def _share(self, body: Body) -> int:
         assert body.digest is not None
-        number = self._by_digest.get(body.digest)
-        if number is None:
+        number = self._by_digest.get(body.digest, len(self.plan.bodies))
+        if number == len(self.plan.bodies):
             self.plan.bodies.append(body)
-            number = self._by_digest[body.digest] = len(self.plan.bodies) - 1
+            self._by_digest[body.digest] = number
         return number
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -20,6 +20,7 @@ from bypass.errors import SiteError
 from bypass.site.text import printable
 
 _DOT = ord(".")
+_TYPE = stat.S_IFMT(0xFFFF)
 _URL = attrgetter("url")
 WELL_KNOWN = b".well-known"  # RFC 8615: the one dotted name that is meant to be served
 
@@ -156,8 +157,7 @@ def _root_stat(root: Path) -> os.stat_result:
 def _read_folder(walk: _Walk, folder: _Folder) -> None:
     try:
         with os.scandir(folder.path) as entries:
-            for entry in entries:
-                _take(walk, folder, entry)
+            _read_entries(walk, folder, entries)
     except PermissionError as error:
         raise SiteError(
             f"{_name(error, folder)}: cannot be read",
@@ -171,6 +171,22 @@ def _read_folder(walk: _Walk, folder: _Folder) -> None:
         ) from None
     except OSError as error:
         raise SiteError(f"{_name(error, folder)}: cannot be read", why=_reason(error)) from None
+
+
+def _read_entries(walk: _Walk, folder: _Folder, entries: Iterable[os.DirEntry[bytes]]) -> None:
+    """The ordinary file is dealt with here, all else by _take(): with 100,000 files it makes a difference."""
+    policy, url, take = walk.policy, folder.url, walk.assets.append
+    special = bool(walk.exclude) or policy.leave_out is not None or (url == b"/" and bool(policy.names))
+    for entry in entries:
+        name = entry.name
+        if special or name[0] == _DOT:
+            _take(walk, folder, entry)
+            continue
+        about = entry.stat(follow_symlinks=False)
+        if about.st_mode & _TYPE == stat.S_IFREG:
+            take(Asset(url + name, entry.path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns))
+        else:
+            _take(walk, folder, entry)
 
 
 def _take(walk: _Walk, folder: _Folder, entry: os.DirEntry[bytes]) -> None:

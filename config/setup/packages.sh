@@ -32,6 +32,20 @@ chromium      | command -v chromium
 
 PYTHON=${PYTHON:-/usr/bin/python3}
 
+# libFuzzer and the sanitizers of the system's clang: a package that is named by clang's version.
+sanitizers_of_clang() {
+    local ID='' VERSION_ID='' version
+    [ -r /etc/os-release ] && . /etc/os-release
+    case "$ID $VERSION_ID" in
+        "debian 12") version=14 ;;
+        "ubuntu 24.04") version=18 ;;
+        *) version=19 ;;
+    esac
+    # shellcheck disable=SC2016
+    printf 'libclang-rt-%s-dev | clang -fsanitize=fuzzer -x c++ /dev/null -shared -o /dev/null\n' "$version"
+}
+TEST_PACKAGES+=$(sanitizers_of_clang)
+
 # True on the systems whose package names are known to be these.
 known_system() {
     local ID='' VERSION_ID=''

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from cython_ext.fuzz.chance cimport (
-    Chance, chance_below, chance_between, chance_next, chance_one_in, chance_size,
+    Choices, chance_below, chance_between, chance_next, chance_one_in, chance_size,
 )
 from cython_ext.fuzz.mutate cimport draft_options_noise
 from cython_ext.fuzz.peer cimport (
@@ -24,7 +24,7 @@ cdef enum:
 
 
 cdef inline void peer_act(
-    Peer *peer, Chance *chance, const Corpus *corpus, uint32_t payload_most, Draft *draft
+    Peer *peer, Choices *chance, const Corpus *corpus, uint32_t payload_most, Draft *draft
 ) noexcept nogil:
     """Writes one frame of the peer into `draft` and books what the peer believes to have sent."""
     cdef uint32_t what = chance_below(chance, 100)
@@ -65,7 +65,7 @@ cdef inline uint32_t usual_window(const Peer *peer) noexcept nogil:
     return min(peer.window_most >> min(peer.scale, <uint8_t>14), <uint32_t>65535)
 
 
-cdef inline uint32_t some_window(const Peer *peer, Chance *chance) noexcept nogil:
+cdef inline uint32_t some_window(const Peer *peer, Choices *chance) noexcept nogil:
     """Often small or zero."""
     cdef uint32_t most = usual_window(peer)
     if chance_one_in(chance, 8):
@@ -75,7 +75,7 @@ cdef inline uint32_t some_window(const Peer *peer, Chance *chance) noexcept nogi
     return most
 
 
-cdef inline uint32_t some_ack(const Peer *peer, Chance *chance) noexcept nogil:
+cdef inline uint32_t some_ack(const Peer *peer, Choices *chance) noexcept nogil:
     """Mostly all that arrived; else a part of it, old, or ahead of it."""
     cdef uint32_t which = chance_below(chance, 16)
     if which < 11:
@@ -89,7 +89,7 @@ cdef inline uint32_t some_ack(const Peer *peer, Chance *chance) noexcept nogil:
     return <uint32_t>chance_next(chance) if chance_one_in(chance, 4) else peer.irs
 
 
-cdef inline uint32_t some_seq(const Peer *peer, Chance *chance) noexcept nogil:
+cdef inline uint32_t some_seq(const Peer *peer, Choices *chance) noexcept nogil:
     """Mostly the next one; else one that overlaps, leaves a hole, or is far off."""
     cdef uint32_t which = chance_below(chance, 16)
     if which < 12:
@@ -105,7 +105,7 @@ cdef inline uint32_t some_seq(const Peer *peer, Chance *chance) noexcept nogil:
     return <uint32_t>chance_next(chance) if chance_one_in(chance, 4) else peer.snd_nxt + 16384 - 1
 
 
-cdef inline void put_timestamps(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void put_timestamps(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """What the connection agreed on; now and then missing, old, or something else."""
     if chance_one_in(chance, 64):
         draft_options_noise(draft, chance)
@@ -119,7 +119,7 @@ cdef inline void put_timestamps(Peer *peer, Chance *chance, Draft *draft) noexce
     store_be32(draft.options + 8, peer.ts_recent)
 
 
-cdef inline void put_sack(const Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void put_sack(const Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """One to three blocks of what is said to have arrived (RFC 2018): likely ones, and nonsense."""
     cdef uint32_t blocks = chance_between(chance, 1, 3)
     cdef uint32_t start = peer.rcv_nxt
@@ -139,12 +139,12 @@ cdef inline void put_sack(const Peer *peer, Chance *chance, Draft *draft) noexce
     draft.option_bytes += 4 + 8 * blocks
 
 
-cdef inline uint32_t some_ecn(Chance *chance) noexcept nogil:
+cdef inline uint32_t some_ecn(Choices *chance) noexcept nogil:
     """ECE, CWR or both, now and then."""
     return chance_below(chance, 4) << 6 if chance_one_in(chance, 8) else 0
 
 
-cdef inline void act_syn(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void act_syn(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """A new attempt, or the last one again; now and then with data or FIN, which we ignore or refuse."""
     cdef uint32_t payload_bytes = 0
     cdef uint32_t flags = SYN | (192 if chance_one_in(chance, 3) else 0)       # offers ECN
@@ -165,7 +165,7 @@ cdef inline void act_syn(Peer *peer, Chance *chance, Draft *draft) noexcept nogi
     draft_segment(draft, peer, peer.isn, 0, flags, some_window(peer, chance), payload_bytes)
 
 
-cdef inline void put_syn_options(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void put_syn_options(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     cdef uint8_t *option = draft.options
     cdef uint32_t used = 0
     if chance_one_in(chance, 20):
@@ -191,7 +191,7 @@ cdef inline void put_syn_options(Peer *peer, Chance *chance, Draft *draft) noexc
     draft.option_bytes = used
 
 
-cdef inline uint32_t some_mss(Chance *chance) noexcept nogil:
+cdef inline uint32_t some_mss(Choices *chance) noexcept nogil:
     cdef uint32_t which = chance_below(chance, 8)
     if which == 0:
         return chance_below(chance, 130)
@@ -201,7 +201,7 @@ cdef inline uint32_t some_mss(Chance *chance) noexcept nogil:
 
 
 cdef inline void act_data(
-    Peer *peer, Chance *chance, const Corpus *corpus, uint32_t payload_most, Draft *draft
+    Peer *peer, Choices *chance, const Corpus *corpus, uint32_t payload_most, Draft *draft
 ) noexcept nogil:
     """A piece of requests."""
     cdef uint32_t most = payload_most - draft.option_bytes
@@ -215,7 +215,7 @@ cdef inline void act_data(
         peer.snd_nxt += octets
 
 
-cdef inline void act_ack(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void act_ack(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """Without payload; the same one again is a duplicate."""
     if chance_one_in(chance, 2):
         draft_segment(draft, peer, peer.snd_nxt, peer.rcv_nxt, ACK | some_ecn(chance), usual_window(peer), 0)
@@ -225,7 +225,7 @@ cdef inline void act_ack(Peer *peer, Chance *chance, Draft *draft) noexcept nogi
         )
 
 
-cdef inline void act_fin(Peer *peer, Chance *chance, const Corpus *corpus, Draft *draft) noexcept nogil:
+cdef inline void act_fin(Peer *peer, Choices *chance, const Corpus *corpus, Draft *draft) noexcept nogil:
     cdef uint32_t octets = 0
     if chance_one_in(chance, 3):
         octets = peer_take_request(peer, chance, corpus, draft.payload, chance_size(chance, 400))
@@ -236,7 +236,7 @@ cdef inline void act_fin(Peer *peer, Chance *chance, const Corpus *corpus, Draft
         peer.snd_nxt += octets + 1
 
 
-cdef inline void act_reset(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void act_reset(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """At the window's edge, within it, or off it."""
     cdef uint32_t flags = RST | (ACK if chance_one_in(chance, 2) else 0)
     cdef uint32_t seq = some_seq(peer, chance)
@@ -245,7 +245,7 @@ cdef inline void act_reset(Peer *peer, Chance *chance, Draft *draft) noexcept no
         peer.state = PEER_CLOSED
 
 
-cdef inline void act_strange(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void act_strange(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """Any flags at all, any numbers."""
     memset(draft.payload, 13, 64)
     draft_segment(
@@ -254,7 +254,7 @@ cdef inline void act_strange(Peer *peer, Chance *chance, Draft *draft) noexcept 
     )
 
 
-cdef inline void act_leave(Peer *peer, Chance *chance, Draft *draft) noexcept nogil:
+cdef inline void act_leave(Peer *peer, Choices *chance, Draft *draft) noexcept nogil:
     """A last acknowledgement, then the peer forgets everything: later it begins anew from the same port."""
     draft_segment(draft, peer, peer.snd_nxt, peer.rcv_nxt, ACK, chance_between(chance, 0, 1000), 0)
     peer.state = PEER_CLOSED

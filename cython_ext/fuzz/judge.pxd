@@ -4,39 +4,45 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_one_in
+from cython_ext.fuzz.chance cimport Choices, chance_one_in
 from cython_ext.fuzz.packet cimport Packet, packet_read, packet_sum, plain_fold, plain_sum
 from cython_ext.fuzz.peer cimport (
-    LINES, PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Peer, peer_is_v6, peer_port, put_peer_address,
-    put_server_address,
+    LINES, PEER_CLOSED, PEER_OPEN, PEER_SYN_SENT, SERVER_PORT, Corpus, Peer, peer_is_v6, peer_port,
+    put_peer_address, put_server_address,
 )
+from cython_ext.fuzz.witness cimport Witness, witness_begin, witness_take
 from cython_ext.wire.bytes cimport load_be16, load_be32
 
 cdef extern from "abi/fuzz.h" nogil:
     void fuzz_judge(const uint8_t *frame, uint32_t octets)
 
 cdef enum:
-    KNOWN_BITS = 1 << 24            # of the set of addresses that frames came from
     NEAR = 1 << 20                  # sequence numbers further off than this are no part of a connection
 
 cdef struct Judge:
-    Chance chance
+    Choices chance
     Peer *peers
     uint32_t peer_count
+    Witness *witnesses              # of each peer
+    const uint64_t *cookies_accepted    # the worker's count
+    Corpus files                    # of the site; no entries: bodies are not compared
     uint32_t mtu
     bint faithful                   # what arrives is what was injected: no source but those is answered
     bint in_order                   # nothing sent comes late or twice: windows can be judged
-    uint8_t *known                  # KNOWN_BITS bits: sources of injected frames, by hash
+    uint8_t *known                  # sources of injected frames, by hash: a set of `known_mask` + 1 bits
+    uint32_t known_mask
     uint64_t judged
     uint64_t payload_octets
 
 
-cdef inline uint32_t known_bit(const uint8_t *address, uint32_t octets, uint32_t port) noexcept nogil:
+cdef inline uint32_t known_bit(
+    const Judge *judge, const uint8_t *address, uint32_t octets, uint32_t port
+) noexcept nogil:
     cdef uint64_t hash = port + 0x9e3779b97f4a7c15ULL
     cdef uint32_t i
     for i in range(octets):
         hash = (hash ^ address[i]) * 0x100000001b3ULL
-    return <uint32_t>((hash ^ (hash >> 32)) & (KNOWN_BITS - 1))
+    return <uint32_t>(hash ^ (hash >> 32)) & judge.known_mask
 
 
 cdef inline Peer *judge_peer(
@@ -67,7 +73,7 @@ cdef inline void judge_injected(Judge *judge, const uint8_t *frame, uint32_t oct
     cdef uint32_t bit, i
     if not packet_read(frame, octets, &packet):
         return
-    bit = known_bit(packet.source, packet.address_bytes, packet.source_port)
+    bit = known_bit(judge, packet.source, packet.address_bytes, packet.source_port)
     judge.known[bit >> 3] |= <uint8_t>(1 << (bit & 7))
     peer = judge_peer(
         judge, packet.source, packet.destination, packet.address_bytes, packet.source_port
@@ -102,7 +108,7 @@ cdef inline void judge_sent(Judge *judge, const uint8_t *frame, uint32_t octets)
     fuzz_require(packet_read(frame, octets, &packet), b"what is sent can be read", octets, 0)
     judge_headers(judge, frame, octets, &packet)
     judge_flags(&packet)
-    bit = known_bit(packet.destination, packet.address_bytes, packet.destination_port)
+    bit = known_bit(judge, packet.destination, packet.address_bytes, packet.destination_port)
     fuzz_require(
         judge.known[bit >> 3] >> (bit & 7) & 1 or not judge.faithful, b"an answer goes to who asked",
         packet.destination_port, 0,
@@ -155,10 +161,15 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
     if packet.header_bytes >= 32 and load_be32(tcp + (24 if packet.flags & 2 else 20)) & 0xffff == 0x080a:
         peer.ts_recent = load_be32(tcp + (28 if packet.flags & 2 else 24))
     if packet.flags & 2:
-        peer_learn_syn(peer, packet)
+        peer_learn_syn(judge, peer, packet)
         return
     if packet.payload_bytes and judge.in_order:
         judge_edge(peer, end)
+    if judge.faithful:                  # else a SYN-ACK may be lost, and nobody knows where a stream begins
+        witness_take(
+            &judge.witnesses[peer.number], &judge.files, packet.seq, tcp + packet.header_bytes,
+            packet.payload_bytes, judge.cookies_accepted[0] == 0,
+        )
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
@@ -174,10 +185,11 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
         peer.rcv_nxt = end + (packet.flags & 1)
 
 
-cdef inline void peer_learn_syn(Peer *peer, const Packet *packet) noexcept nogil:
+cdef inline void peer_learn_syn(Judge *judge, Peer *peer, const Packet *packet) noexcept nogil:
     if peer.irs != packet.seq:
         peer.irs = packet.seq
         peer_add_line(peer, packet.seq + 1)
+        witness_begin(&judge.witnesses[peer.number], packet.seq + 1)
     peer.rcv_nxt = packet.seq + 1
     peer.snd_nxt = packet.ack
     peer.acked = packet.ack

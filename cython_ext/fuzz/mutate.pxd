@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from cython_ext.fuzz.chance cimport (
-    Chance, chance_below, chance_between, chance_fill, chance_next, chance_one_in, chance_size, chance_spoil,
+    Choices, chance_below, chance_between, chance_fill, chance_next, chance_one_in, chance_size, chance_spoil,
 )
 from cython_ext.fuzz.packet cimport Packet, packet_read
 from cython_ext.fuzz.peer cimport DRAFT_BYTES, OPTIONS_MOST, Draft, draft_fix
@@ -14,7 +14,7 @@ cdef enum:
     MUTATIONS = 12
 
 
-cdef inline void draft_noise(Draft *draft, Chance *chance, uint32_t most) noexcept nogil:
+cdef inline void draft_noise(Draft *draft, Choices *chance, uint32_t most) noexcept nogil:
     """Random octets; often with our MAC address and a type that is looked into."""
     draft.bytes = max(chance_size(chance, most), <uint32_t>1)
     chance_fill(chance, draft.octets, draft.bytes)
@@ -24,7 +24,7 @@ cdef inline void draft_noise(Draft *draft, Chance *chance, uint32_t most) noexce
     memcpy(draft.octets + 12, b"\x08\x00\x45" if chance_one_in(chance, 2) else b"\x86\xdd\x60", 3)
 
 
-cdef inline void draft_options_noise(Draft *draft, Chance *chance) noexcept nogil:
+cdef inline void draft_options_noise(Draft *draft, Choices *chance) noexcept nogil:
     """TCP options: a few whole ones, then perhaps one that is cut off or lies about its length."""
     cdef uint32_t _i, size
     cdef uint32_t used = 0
@@ -43,7 +43,7 @@ cdef inline void draft_options_noise(Draft *draft, Chance *chance) noexcept nogi
     draft.option_bytes = used
 
 
-cdef inline void draft_mutate(Draft *draft, Chance *chance, uint32_t most) noexcept nogil:
+cdef inline void draft_mutate(Draft *draft, Choices *chance, uint32_t most) noexcept nogil:
     """One to four things go wrong; then the sums are mostly made right, so that deep layers are reached."""
     cdef uint32_t _i
     for _i in range(1 + chance_below(chance, 4)):
@@ -54,7 +54,7 @@ cdef inline void draft_mutate(Draft *draft, Chance *chance, uint32_t most) noexc
         draft_fix(draft)
 
 
-cdef inline void mutate_once(Draft *draft, Chance *chance, uint32_t most) noexcept nogil:
+cdef inline void mutate_once(Draft *draft, Choices *chance, uint32_t most) noexcept nogil:
     cdef Packet packet
     cdef uint32_t what = chance_below(chance, MUTATIONS)
     if what == 0:
@@ -67,7 +67,7 @@ cdef inline void mutate_once(Draft *draft, Chance *chance, uint32_t most) noexce
         mutate_field(draft, chance, &packet, what)
 
 
-cdef inline void mutate_grow(Draft *draft, Chance *chance, uint32_t most) noexcept nogil:
+cdef inline void mutate_grow(Draft *draft, Choices *chance, uint32_t most) noexcept nogil:
     """Octets behind the packet, as padding or as a part of it that nobody announced."""
     cdef uint32_t more = chance_size(chance, 200)
     if draft.bytes + more > min(most, <uint32_t>DRAFT_BYTES):
@@ -76,7 +76,7 @@ cdef inline void mutate_grow(Draft *draft, Chance *chance, uint32_t most) noexce
     draft.bytes += more
 
 
-cdef inline void mutate_field(Draft *draft, Chance *chance, const Packet *packet, uint32_t what) noexcept nogil:
+cdef inline void mutate_field(Draft *draft, Choices *chance, const Packet *packet, uint32_t what) noexcept nogil:
     cdef uint8_t *ip = draft.octets + packet.ip
     cdef uint8_t *tcp = draft.octets + packet.tcp
     if what == 3:
@@ -102,7 +102,7 @@ cdef inline void mutate_field(Draft *draft, Chance *chance, const Packet *packet
         chance_spoil(chance, draft.octets, packet.ip)
 
 
-cdef inline void mutate_length(Draft *draft, Chance *chance, const Packet *packet) noexcept nogil:
+cdef inline void mutate_length(Draft *draft, Choices *chance, const Packet *packet) noexcept nogil:
     """The IP length: near the truth, at its borders, or anything."""
     cdef uint32_t at = packet.ip + (2 if packet.version == 4 else 4)
     cdef uint32_t truth = packet.end - packet.ip - (0 if packet.version == 4 else 40)

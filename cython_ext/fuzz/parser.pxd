@@ -7,7 +7,9 @@ from libc.string cimport memcpy
 from cython_ext.base.pool cimport NIL
 from cython_ext.content.store cimport Store
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_fill, chance_one_in, chance_size, chance_spoil
+from cython_ext.fuzz.chance cimport (
+    Choices, chance_below, chance_fill, chance_one_in, chance_seed, chance_size, chance_spoil,
+)
 from cython_ext.fuzz.peer cimport Corpus
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_skip
 from cython_ext.http.request cimport (
@@ -23,7 +25,7 @@ cdef enum:
     SPOILED_MOST = 6
 
 
-cdef inline uint32_t text_make(Chance *chance, const Corpus *corpus, uint8_t *out) noexcept nogil:
+cdef inline uint32_t text_make(Choices *chance, const Corpus *corpus, uint8_t *out) noexcept nogil:
     """One entry or two, spoiled and cut; or noise. Returns its octets."""
     cdef uint32_t entry = chance_below(chance, corpus.entries)
     cdef uint32_t start = corpus.ends[entry - 1] if entry else 0
@@ -43,7 +45,7 @@ cdef inline uint32_t text_make(Chance *chance, const Corpus *corpus, uint8_t *ou
     return octets if chance_one_in(chance, 2) else chance_below(chance, octets + 1)
 
 
-cdef inline void parser_round(Chance *chance, const Corpus *corpus, const Store *store, uint8_t *room) noexcept nogil:
+cdef inline void parser_round(Choices *chance, const Corpus *corpus, const Store *store, uint8_t *room) noexcept nogil:
     """One text through parser, path, select and body."""
     cdef uint32_t octets = text_make(chance, corpus, room)
     cdef uint8_t *text = <uint8_t *>malloc(octets)
@@ -99,7 +101,7 @@ cdef inline void try_select(const Store *store, const Request *request) noexcept
     free(target)
 
 
-cdef inline void try_body(Chance *chance, const Request *request, const uint8_t *text, uint32_t octets) noexcept nogil:
+cdef inline void try_body(Choices *chance, const Request *request, const uint8_t *text, uint32_t octets) noexcept nogil:
     """The body ends at the same place however it is cut."""
     cdef Body whole, pieces
     cdef const uint8_t *data = text + request.head_bytes
@@ -117,7 +119,7 @@ cdef inline void try_body(Chance *chance, const Request *request, const uint8_t 
 
 
 cdef inline void try_prefix(
-    Chance *chance, const uint8_t *text, uint32_t octets, RequestVerdict verdict, const Request *request
+    Choices *chance, const uint8_t *text, uint32_t octets, RequestVerdict verdict, const Request *request
 ) noexcept nogil:
     """What is refused early stays refused; what is complete early stays the same request."""
     cdef uint32_t size = chance_below(chance, octets + 1)
@@ -135,7 +137,7 @@ cdef inline void try_prefix(
 
 
 cdef inline void try_scan(
-    Chance *chance, const uint8_t *text, uint32_t octets, RequestVerdict verdict
+    Choices *chance, const uint8_t *text, uint32_t octets, RequestVerdict verdict
 ) noexcept nogil:
     """What the short scan calls incomplete is so."""
     cdef uint32_t found = head_scan(text, octets, 0)
@@ -147,10 +149,10 @@ cdef inline void try_scan(
 cdef inline void parser_run(
     uint64_t seed, uint64_t rounds, const Corpus *corpus, const Store *store
 ) noexcept nogil:
-    cdef Chance chance
+    cdef Choices chance
     cdef uint64_t _i
     cdef uint8_t *room = <uint8_t *>malloc(TEXT_MOST)
-    chance.state = seed
+    chance_seed(&chance, seed)
     for _i in range(rounds):
         parser_round(&chance, corpus, store, room)
     free(room)

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_between, chance_one_in, chance_spoil
+from cython_ext.fuzz.chance cimport Choices, chance_below, chance_between, chance_one_in, chance_spoil
 from cython_ext.fuzz.packet cimport Packet, packet_read, packet_sum, plain_fold, plain_sum
 from cython_ext.wire.bytes cimport store_be16, store_be32
 
@@ -19,7 +19,7 @@ cdef enum PeerState:
     PEER_SYN_SENT
     PEER_OPEN
 
-cdef struct Corpus:
+cdef struct Corpus:                 # requests, or files
     const uint8_t *octets           # all entries, one after the other
     const uint32_t *ends            # where each ends
     uint32_t entries
@@ -169,7 +169,7 @@ cdef inline void draft_begin_only(Draft *draft) noexcept nogil:
 
 
 cdef inline uint32_t peer_take_request(
-    Peer *peer, Chance *chance, const Corpus *corpus, uint8_t *out, uint32_t octets
+    Peer *peer, Choices *chance, const Corpus *corpus, uint8_t *out, uint32_t octets
 ) noexcept nogil:
     """The next `octets` of the peer's requests; each entry of the corpus follows another at random."""
     cdef uint32_t done = 0
@@ -190,7 +190,7 @@ cdef inline uint32_t peer_take_request(
     return done
 
 
-cdef inline void peer_start(Peer *peer, uint32_t number, Chance *chance, uint32_t entries) noexcept nogil:
+cdef inline void peer_start(Peer *peer, uint32_t number, Choices *chance, uint32_t entries) noexcept nogil:
     """Its habits, for the life of a world."""
     memset(peer, 0, sizeof(Peer))
     peer.number = number

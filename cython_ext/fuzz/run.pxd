@@ -8,7 +8,9 @@ from cython_ext.driver.memory cimport memory_collect, memory_complete, memory_in
 from cython_ext.driver.umem cimport umem_capacity
 from cython_ext.fuzz.act cimport peer_act
 from cython_ext.fuzz.audit cimport audit, audit_empty, audit_frames, fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_between, chance_next, chance_one_in, chance_size
+from cython_ext.fuzz.chance cimport (
+    Choices, chance_below, chance_between, chance_next, chance_one_in, chance_seed, chance_size,
+)
 from cython_ext.fuzz.judge cimport judge_injected, judge_sent
 from cython_ext.fuzz.mutate cimport draft_mutate, draft_noise
 from cython_ext.fuzz.peer cimport DRAFT_BYTES, Corpus, draft_begin_only
@@ -32,7 +34,7 @@ cdef enum:
 
 cdef inline void world_draft(World *world) noexcept nogil:
     """The next frame."""
-    cdef Chance *chance = &world.chance
+    cdef Choices *chance = &world.chance
     cdef uint32_t number = chance_below(chance, world.shape.peers)
     cdef uint32_t most = min(umem_capacity(&world.ports[0].memory.umem), <uint32_t>DRAFT_BYTES)
     if chance_below(chance, 100) >= world.shape.noise:
@@ -94,7 +96,7 @@ cdef inline void world_complete(World *world, bint everything) noexcept nogil:
 
 cdef inline uint64_t some_time_ns(World *world) noexcept nogil:
     """From nothing to minutes."""
-    cdef Chance *chance = &world.chance
+    cdef Choices *chance = &world.chance
     cdef uint32_t which = chance_below(chance, 100)
     if chance_one_in(chance, world.shape.leaps):
         return <uint64_t>chance_below(chance, 130000) * 1000000
@@ -168,10 +170,10 @@ cdef inline void fuzz_run(
     uint64_t seed, uint64_t frames, const uint8_t *image, const Corpus *corpus, Totals *totals
 ) noexcept nogil:
     """World after world until `frames` more frames were injected."""
-    cdef Chance chance
+    cdef Choices chance
     cdef uint64_t until = totals.frames + frames
     cdef uint64_t world_seed
-    chance.state = seed
+    chance_seed(&chance, seed)
     while totals.frames < until:
         world_seed = chance_next(&chance)
         world_run(
@@ -181,6 +183,6 @@ cdef inline void fuzz_run(
 
 cdef inline uint64_t frames_of_world(uint64_t seed) noexcept nogil:
     """Told by its seed alone, so that a world can be run again by itself."""
-    cdef Chance chance
-    chance.state = seed ^ 1
+    cdef Choices chance
+    chance_seed(&chance, seed ^ 1)
     return chance_between(&chance, WORLD_FRAMES_LEAST, WORLD_FRAMES_MOST)

@@ -4,11 +4,11 @@ from libc.stdint cimport int32_t, uint32_t
 
 from cython_ext.base.frame cimport Frame
 from cython_ext.driver.contract cimport Driver
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_one_in
+from cython_ext.fuzz.chance cimport Choices, chance_below, chance_one_in
 
 cdef struct StingyDriver:
     Driver *inner
-    Chance chance
+    Choices chance
 
 
 cdef inline uint32_t _less(StingyDriver *stingy, uint32_t most) noexcept nogil:
@@ -47,7 +47,7 @@ cdef inline uint32_t stingy_frames_accounted(void *state) noexcept nogil:
     return stingy.inner.frames_accounted(stingy.inner.state)
 
 
-cdef inline void stingy_driver(StingyDriver *stingy, Driver *inner, const Chance *chance, Driver *out) noexcept nogil:
+cdef inline void stingy_driver(StingyDriver *stingy, Driver *inner, const Choices *chance, Driver *out) noexcept nogil:
     """Fills the contract. `stingy` and `inner` must stay where they are as long as `out` is used."""
     stingy.inner = inner
     stingy.chance = chance[0]

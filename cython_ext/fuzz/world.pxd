@@ -1,23 +1,28 @@
 """A worker among hostile clients: built from a seed, run for some frames, then left alone until empty."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from cython_ext.base.counters cimport COUNTER_COUNT, Counters
+from cython_ext.base.counters cimport C_COOKIES_ACCEPTED, COUNTER_COUNT, Counters
 from cython_ext.base.frame cimport Frame
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.faults cimport FaultRates, FaultyDriver, faulty_close, faulty_driver, faulty_open
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
 from cython_ext.fuzz.audit cimport fuzz_require
-from cython_ext.fuzz.chance cimport Chance, chance_below, chance_between, chance_next, chance_one_in
-from cython_ext.fuzz.judge cimport KNOWN_BITS, Judge
+from cython_ext.fuzz.chance cimport (
+    Choices, chance_below, chance_between, chance_next, chance_one_in, chance_seed,
+)
+from cython_ext.fuzz.judge cimport Judge
 from cython_ext.fuzz.peer cimport SERVER_PORT, Corpus, Draft, Peer, peer_start
 from cython_ext.fuzz.stingy cimport StingyDriver, stingy_driver
+from cython_ext.fuzz.witness cimport Witness
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
 cdef enum:
     WORLD_PORTS = 2
+    WORLD_POOL_MOST = 1024          # of any pool but that of connections
+    WORLD_KNOWN_BITS = 1 << 24      # no two sources of a long run share one, as good as
 
 cdef struct WorldPort:
     MemoryDriver memory
@@ -40,13 +45,15 @@ cdef struct Shape:
     uint32_t ports
     uint32_t leaps          # one turn in so many is followed by a leap in time
     uint32_t noise          # of a hundred frames, how many are mutated or random
+    uint32_t witness_bytes  # of a connection, how many are compared
+    uint32_t known_bits     # of the judge's set of sources, a power of two
     bint faults
     bint stingy
     bint partial
     bint drains             # the worker is told to drain on the way
 
 cdef struct World:
-    Chance chance
+    Choices chance
     Shape shape
     Worker *worker
     WorldPort *ports
@@ -56,6 +63,7 @@ cdef struct World:
     uint64_t now_ns
     uint64_t turns
     uint8_t *marks          # for audits
+    uint8_t *streams        # what witnesses keep
 
 cdef struct Totals:
     uint64_t worlds
@@ -64,12 +72,13 @@ cdef struct Totals:
     uint64_t turns
     uint64_t judged         # frames of the engine
     uint64_t payload_octets
+    uint64_t compared       # octets of bodies that were a file's
     uint64_t faults         # by the faulty driver, all kinds
     uint64_t parsed         # requests given to the parser alone
     Counters counters
 
 
-cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
+cdef inline void shape_choose(Shape *shape, Choices *chance) noexcept nogil:
     cdef bint tiny = chance_one_in(chance, 2)
     shape.rx_frames = 64 if tiny else 1024
     shape.tx_frames = 32 if tiny else 1024
@@ -78,6 +87,8 @@ cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
     shape.peers = chance_between(chance, 40, 90 if tiny else 400)
     shape.ports = 1 + chance_below(chance, WORLD_PORTS)
     shape.frame_bytes = 4096 if chance_one_in(chance, 4) else 2048
+    shape.known_bits = WORLD_KNOWN_BITS
+    shape.witness_bytes = 32768
     shape.mtu = 1500
     if chance_one_in(chance, 3):
         shape.mtu = 576 if shape.frame_bytes == 2048 else 3000
@@ -89,7 +100,7 @@ cdef inline void shape_choose(Shape *shape, Chance *chance) noexcept nogil:
     shape.drains = chance_one_in(chance, 8)
 
 
-cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance *chance) noexcept nogil:
+cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Choices *chance) noexcept nogil:
     memset(config, 0, sizeof(WorkerConfig))
     config.connections = shape.connections
     config.request_buffers = shape.request_buffers
@@ -108,7 +119,7 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Chance 
     config.per_source = chance_between(chance, 1, 20) if chance_one_in(chance, 3) else 0
 
 
-cdef inline uint64_t first_ns(Chance *chance) noexcept nogil:
+cdef inline uint64_t first_ns(Choices *chance) noexcept nogil:
     """Anywhere; often a little before ticks, or microseconds, wrap at 2^32."""
     cdef uint32_t which = chance_below(chance, 3)
     if which == 0:
@@ -119,27 +130,41 @@ cdef inline uint64_t first_ns(Chance *chance) noexcept nogil:
 
 
 cdef inline World *world_open(uint64_t seed, const uint8_t *image, const Corpus *corpus) noexcept nogil:
+    """One that is as the seed says."""
+    cdef Shape shape
+    cdef Choices chance
+    chance_seed(&chance, seed)
+    shape_choose(&shape, &chance)
+    return world_build(&shape, &chance, image, corpus)
+
+
+cdef inline World *world_build(
+    const Shape *shape, const Choices *chance, const uint8_t *image, const Corpus *corpus
+) noexcept nogil:
     """Aborts when there is no memory: a fuzzer has no other use for it."""
     cdef World *world = <World *>calloc(1, sizeof(World))
     cdef WorkerConfig config
     cdef uint32_t i
     cdef int result
     fuzz_require(world != NULL, b"memory for a world", 0, 0)
-    world.chance.state = seed
+    world.chance = chance[0]
+    world.shape = shape[0]
     world.corpus = corpus[0]
-    shape_choose(&world.shape, &world.chance)
     config_choose(&config, &world.shape, &world.chance)
     world.now_ns = first_ns(&world.chance)
     world.worker = <Worker *>calloc(1, sizeof(Worker))
     world.ports = <WorldPort *>calloc(WORLD_PORTS, sizeof(WorldPort))
-    world.marks = <uint8_t *>calloc(world.shape.connections, 1)
-    world.judge.known = <uint8_t *>calloc(KNOWN_BITS // 8, 1)
+    world.marks = <uint8_t *>calloc(max(world.shape.connections, <uint32_t>WORLD_POOL_MOST), 1)
+    world.judge.known = <uint8_t *>calloc(shape.known_bits // 8, 1)
+    world.judge.known_mask = shape.known_bits - 1
     world.judge.peers = <Peer *>calloc(world.shape.peers, sizeof(Peer))
+    world_add_witnesses(world)
     result = worker_init(world.worker, &config, image, world.now_ns)
     fuzz_require(result == 0, b"memory for a worker", 0, 0)
     world.judge.peer_count = world.shape.peers
+    world.judge.cookies_accepted = &world.worker.counters.value[<int>C_COOKIES_ACCEPTED]
     world.judge.mtu = world.shape.mtu
-    world.judge.chance.state = chance_next(&world.chance)
+    chance_seed(&world.judge.chance, chance_next(&world.chance))
     world.judge.faithful = not world.shape.faults
     world.judge.in_order = not world.shape.faults and world.shape.ports == 1
     for i in range(world.shape.peers):
@@ -148,6 +173,16 @@ cdef inline World *world_open(uint64_t seed, const uint8_t *image, const Corpus 
     for i in range(world.shape.ports):
         world_add_port(world, i)
     return world
+
+
+cdef inline void world_add_witnesses(World *world) noexcept nogil:
+    cdef uint32_t i
+    world.streams = <uint8_t *>malloc(world.shape.peers * world.shape.witness_bytes)
+    world.judge.witnesses = <Witness *>calloc(world.shape.peers, sizeof(Witness))
+    fuzz_require(world.streams != NULL, b"memory for witnesses", 0, 0)
+    for i in range(world.shape.peers):
+        world.judge.witnesses[i].octets = world.streams + i * world.shape.witness_bytes
+        world.judge.witnesses[i].room = world.shape.witness_bytes
 
 
 cdef inline void world_set_addresses(World *world) noexcept nogil:
@@ -168,9 +203,9 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
     cdef WorldPort *port = &world.ports[number]
     cdef Driver *below = &port.plain
     cdef FaultRates rx, tx
-    cdef Chance chance
+    cdef Choices chance
     cdef int result
-    chance.state = chance_next(&world.chance)
+    chance_seed(&chance, chance_next(&world.chance))
     result = memory_open(
         &port.memory, world.shape.rx_frames, world.shape.tx_frames, world.shape.frame_bytes
     )
@@ -182,7 +217,7 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
         rates_choose(&tx, &world.chance)
         tx.corrupt_ppm = 0                  # what the engine sends is judged
         rx.corrupt_ppm = 0 if world.shape.partial else rx.corrupt_ppm
-        fuzz_require(faulty_open(&port.faulty, below, &rx, &tx, chance.state), b"memory for faults", 0, 0)
+        fuzz_require(faulty_open(&port.faulty, below, &rx, &tx, chance.seeded.state), b"memory for faults", 0, 0)
         faulty_driver(&port.faulty, &port.wrapped)
         below = &port.wrapped
     if world.shape.stingy:
@@ -194,7 +229,7 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
     world.worker.port_count = number + 1
 
 
-cdef inline void rates_choose(FaultRates *rates, Chance *chance) noexcept nogil:
+cdef inline void rates_choose(FaultRates *rates, Choices *chance) noexcept nogil:
     rates.drop_ppm = chance_below(chance, 100000)
     rates.duplicate_ppm = chance_below(chance, 100000)
     rates.reorder_ppm = chance_below(chance, 200000)
@@ -208,6 +243,8 @@ cdef inline void world_close(World *world, Totals *totals) noexcept nogil:
     cdef uint32_t stash
     for i in range(<uint32_t>COUNTER_COUNT):
         totals.counters.value[i] += world.worker.counters.value[i]
+    for i in range(world.shape.peers):
+        totals.compared += world.judge.witnesses[i].compared
     for i in range(world.shape.ports):
         port = &world.ports[i]
         stash = world.worker.ports[i].stash_count
@@ -233,6 +270,8 @@ cdef inline void world_close(World *world, Totals *totals) noexcept nogil:
     free(world.worker)
     free(world.ports)
     free(world.marks)
+    free(world.streams)
+    free(world.judge.witnesses)
     free(world.judge.known)
     free(world.judge.peers)
     free(world)

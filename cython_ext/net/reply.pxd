@@ -1,8 +1,9 @@
 """Answers about addresses that are ours alone: a received frame is turned around in place.
 
 ARP (RFC 826, RFC 5227), neighbour discovery (RFC 4861, RFC 4862), echo (RFC 792, RFC 4443). Each answer
-goes to the station that the frame came from, so none is larger in number than what was asked; token
-buckets bound them besides. What the frame holds was checked by the caller (net/control.pxd).
+goes to the station that the frame came from, that to an ARP request to the sender it names, so none is
+larger in number than what was asked; token buckets bound them besides. What the frame holds was checked by
+the caller (net/control.pxd).
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t

@@ -19,7 +19,7 @@ FOLDER = ROOT / "build" / "sanitized"
 def build() -> Path:
     """The extension; compiled (about half a minute) only when a source has changed since."""
     stamp = FOLDER / "stamp"
-    wanted = _digest()
+    wanted = sources_digest(Path("cython_ext/fuzz.pyx"))
     if not (stamp.exists() and stamp.read_text() == wanted and _built()):
         FOLDER.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
@@ -50,9 +50,10 @@ def _built() -> list[Path]:
     return sorted((FOLDER / "lib" / "bypass").glob("_fuzz.*.so"))
 
 
-def _digest() -> str:
+def sources_digest(*own: Path) -> str:
+    """Of all that the engine is made of, and the files `own`, named from the root."""
     found = hashlib.sha256(sys.version.encode())
-    sources = [ROOT / "setup.py", ROOT / "cython_ext" / "fuzz.pyx"]
+    sources = [ROOT / "setup.py", *(ROOT / path for path in own)]
     for path in [
         *sources,
         *sorted((ROOT / "cython_ext").rglob("*.pxd")),

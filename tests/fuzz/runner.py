@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bypass.site.compile import compile_site
+from bypass.site.builder import compile_site
 from tests.fuzz.build import build, environment
 from tests.fuzz.texts import SITE, request_texts
 

@@ -10,7 +10,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
 from bypass._engine import Engine
-from bypass.site.compile import compile_site
+from bypass.site.builder import compile_site
 
 OUR_MAC = "02:00:00:00:00:01"
 REQUEST = b"GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"

@@ -136,3 +136,25 @@ def request_texts() -> list[bytes]:
         *pipelined,
         *(_CHUNKED + body for body in _BODIES),
     ]
+
+
+WORDS = [
+    *(b"GET ", b"HEAD ", b"OPTIONS ", b"POST ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n\r\n", b"\r\n"),
+    *(b"Host: ", b"Connection: close\r\n", b"keep-alive", b"Content-Length: ", b"Expect: 100-continue\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"If-Match: ", b"If-None-Match: ", b"If-Range: "),
+    *(b"If-Modified-Since: ", b"If-Unmodified-Since: ", b"Range: bytes=", b"Accept-Encoding: ", b"gzip, br"),
+    *(
+        b";q=0.5",
+        b"*",
+        b"W/",
+        b"http://",
+        b"%2e",
+        b"..",
+        b"/one.txt",
+        b"/sub/",
+        b"GMT",
+        b"Thu, 01 Jan 1970 00:00:01 GMT",
+    ),
+    *(b"Origin: ", b"Access-Control-Request-Method: ", b"Authorization: Basic "),
+]
+"""What mutation puts into texts."""

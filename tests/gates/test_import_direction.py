@@ -36,6 +36,7 @@ def test_a_door_that_imports_the_fuzzer_is_found() -> None:
     line = "from cython_ext.fuzz.chance cimport Chance\n"
     assert door_findings("engine", line)
     assert not door_findings("fuzz", line)
+    assert not door_findings("fuzz_guided", line)
 
 
 def test_the_allowed_imports_make_no_circle() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import h11
 import httptools
 
-from bypass._probe import Body, request_parse
+from bypass._probe import Body, request_parse, request_prefixes
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,23 @@ def ours(data: bytes) -> Reading:
         return REFUSED
     body = Body(content_length=request.content_length, chunked=request.chunked)
     end = request.head_bytes + body.skip(data[request.head_bytes :])
+    if body.state != "OVER":
+        return REFUSED
+    method = data.lstrip(b"\r\n").split(b" ")[0]
+    return Reading(method, request.target, request.minor, request.content_length, request.chunked, end)
+
+
+def ours_octet_by_octet(data: bytes) -> Reading:
+    """The same, when octets come one by one and each prefix is looked at."""
+    verdicts = request_prefixes(data)
+    first = len(verdicts) - len(verdicts.lstrip("N"))
+    request = request_parse(data[:first])
+    if request.verdict != "DONE":
+        return REFUSED
+    body = Body(content_length=request.content_length, chunked=request.chunked)
+    end = first
+    while body.state == "READING" and end < len(data):
+        end += body.skip(data[end : end + 1])
     if body.state != "OVER":
         return REFUSED
     method = data.lstrip(b"\r\n").split(b" ")[0]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.http.disagreements import LOOSER, STRICTER
 from tests.http.generate import damaged
-from tests.http.oracles import Reading, h11_reads, httptools_reads, ours
+from tests.http.oracles import Reading, h11_reads, httptools_reads, ours, ours_octet_by_octet
 
 REQUESTS = 12_000
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: s\r\n\r\n"
@@ -34,6 +34,20 @@ def looser(data: bytes, oracle: str) -> list[str]:
 
 def stricter(data: bytes) -> list[str]:
     return [what for what, told in STRICTER if told(data)]
+
+
+def test_octet_by_octet_everything_is_read_the_same(samples: list[tuple[bytes, Reading]]) -> None:
+    for data, reading in samples:
+        assert ours_octet_by_octet(data) == reading, data
+
+
+def test_what_lies_behind_a_request_is_not_needed_to_read_it(samples: list[tuple[bytes, Reading]]) -> None:
+    """And, the other way round, nothing behind it changes it: the samples have a second request there."""
+    accepted = [(data, reading) for data, reading in samples if reading.accepted]
+    for data, reading in accepted:
+        assert ours(data[: reading.end]) == reading, data
+        assert not ours(data[: reading.end - 1]).accepted, data
+    assert len(accepted) > REQUESTS // 20
 
 
 @pytest.mark.parametrize("oracle", ORACLES)

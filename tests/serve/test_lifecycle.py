@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -110,6 +112,41 @@ def test_a_second_signal_during_the_start_interrupts() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+STORM = """
+import os, signal, threading, time
+from bypass.serve.signals import StopRequest
+
+done = []
+with StopRequest({signal.SIGUSR1: lambda: done.append(1)}) as stop:
+    stop.attend()
+
+    def storm():
+        for number in [signal.SIGUSR1] * 1000 + [signal.SIGTERM] * 1000:
+            os.kill(os.getpid(), number)
+            time.sleep(0.0002)
+
+    thread = threading.Thread(target=storm, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        stop.wait(0.001)
+    assert stop.urgent and done
+"""
+
+
+def test_signals_at_any_moment_do_not_stop_it_from_looking() -> None:
+    """One that arrived while the wait was taking its lock made `bypass serve` deaf to every signal."""
+    subprocess.run([sys.executable, "-c", STORM], check=True, timeout=120)
+
+
+def test_what_another_signal_asks_for_is_done_by_who_waits() -> None:
+    done: list[int] = []
+    with StopRequest({signal.SIGUSR1: lambda: done.append(1)}) as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert not done
+        assert not stop.wait(0.01)
+        assert done == [1]
 
 
 def test_the_previous_handlers_come_back() -> None:

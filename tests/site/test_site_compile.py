@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bypass._engine import body_sums, folded_sum
 from bypass.errors import SiteError
-from bypass.site.compile import compile_site
+from bypass.site.builder import compile_site
 from bypass.site.heads import etag
 from bypass.site.image import open_image
 from bypass.site.layout import ALIGN, DATE_BYTES, RESPONSE_CLOSE, SUM_STEP, ErrorSlot

@@ -69,9 +69,9 @@ class GuestProcess:
     def signal(self, name: str) -> None:
         self._lab.guest(f"kill -{name} {self.pid}")
 
-    def wait(self) -> int:
+    def wait(self, timeout_s: float = STOP_S) -> int:
         """The exit code; killed by signal N: -N."""
-        return int(self._wait_for("status", STOP_S))
+        return int(self._wait_for("status", timeout_s))
 
     def _wait_for(self, suffix: str, timeout_s: float) -> str:
         path = f"/run/{self._name}.{suffix}"
@@ -140,6 +140,13 @@ def serving(
         if server.status is None:
             server.signal("KILL")
             server.wait()
+
+
+def bypass(lab: GuestLab, *arguments: str, timeout_s: float = STOP_S) -> tuple[int, str]:
+    """Exit code and words of a command that ends by itself."""
+    command = GuestProcess(lab, list(arguments))
+    status = command.wait(timeout_s)
+    return status, command.said
 
 
 def refusal(lab: GuestLab, *arguments: str, wire: Wire | None = None) -> tuple[int, str]:

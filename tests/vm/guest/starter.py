@@ -19,7 +19,7 @@ import chunks  # beside this file
 from bypass.cli.main import run
 
 PRELOADED = ("bypass.cli.serve", "bypass.serve.effects", "bypass.serve.lifecycle", "bypass.serve.preflight")
-PRELOADED += ("bypass.serve.sockets", "bypass.xdp.program")
+PRELOADED += ("bypass.serve.sockets", "bypass.xdp.program", "bypass.cli.nic_change", "bypass.cli.nic_show")
 FIFO = "/run/starter"
 _names: dict[int, str] = {}
 
