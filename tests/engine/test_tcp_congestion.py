@@ -221,6 +221,7 @@ def test_after_idling_the_window_begins_anew_and_knows_how_far_it_came(
     peer.request("/b1m")
     full = sum(sizes(peer.get()))
     assert full > 50 * MSS, "without a pause the window is what it was"
+    peer.send("A")
     for _ in peer.acknowledging():
         pass
     host.sleep(5000, 100)

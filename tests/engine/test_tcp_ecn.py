@@ -42,8 +42,8 @@ def marked(host: Host, peer: Peer, octets: bytes, seq: int | None = None) -> lis
 
 
 @pytest.mark.rfc("3168", "6.1.2", "MUST", "new octets leave as ECT")
-@pytest.mark.rfc("3168", "6.1.4", "MUST NOT", "an ACK without octets is ECT")
-@pytest.mark.rfc("3168", "6.1.5", "MUST NOT", "octets that are sent again are ECT")
+@pytest.mark.rfc("3168", "6.1.4", "MUST", "an ACK without octets is not ECT")
+@pytest.mark.rfc("3168", "6.1.5", "MUST", "octets that are sent again are not ECT")
 def test_new_octets_are_ect_and_nothing_else_is(host: Host) -> None:
     peer = opened(host)
     peer.send("A", b"GET ")
@@ -58,7 +58,7 @@ def test_new_octets_are_ect_and_nothing_else_is(host: Host) -> None:
     assert again and {ecn for _, ecn in again} == {0}
 
 
-@pytest.mark.rfc("3168", "6.1.6", "MUST NOT", "a probe of a closed window is ECT")
+@pytest.mark.rfc("3168", "6.1.6", "MUST", "a probe of a closed window is not ECT")
 def test_a_window_probe_is_not_ect(host: Host) -> None:
     peer = opened(host, window=0)
     peer.request("/b1")
