@@ -210,7 +210,7 @@ def test_a_lost_first_response_of_several_is_sent_again_without_a_fin_never_sent
 
 @pytest.mark.rfc("5681", "4.1", "SHOULD", "after an idle timeout the window is no more than the initial one")
 @pytest.mark.rfc("9438", "5.8", "SHOULD", "CUBIC after idling begins again with the restart window")
-@pytest.mark.rfc("2861", "3.1", "SHOULD", "after idling slow start goes on to three quarters of the old window")
+@pytest.mark.rfc("2861", "3.1", "SHOULD", "slow start after idling ends at three quarters of the old window")
 @pytest.mark.parametrize("congestion", ["newreno", "cubic"])
 def test_after_idling_the_window_begins_anew_and_knows_how_far_it_came(
     make_host: MakeHost, congestion: str
