@@ -28,7 +28,8 @@ DIRECTIVES = {
     "cdivision": True,
     "warn.unused_result": True,
 }
-CFLAGS = [OPTIMIZE, "-g", "-fno-strict-aliasing", "-fwrapv", "-fno-omit-frame-pointer"]
+# No fused multiply-add: the simulation compares numbers, which shall be the same on every machine.
+CFLAGS = [OPTIMIZE, "-g", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-fno-omit-frame-pointer"]
 if DEBUG:
     CFLAGS = ["-O1", "-g", "-fno-strict-aliasing", "-fno-omit-frame-pointer", "-DBYPASS_DEBUG=1"]
     CFLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]

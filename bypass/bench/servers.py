@@ -50,10 +50,12 @@ def find_nginx() -> str:
 
 
 @contextmanager
-def run_bypass(pair: VethPair, root: Path, *, cpu: int, poll: str) -> Iterator[int]:
-    """`bypass serve` on the pair; yields its process number."""
+def run_bypass(
+    pair: VethPair, root: Path, *, cpu: int, poll: str, options: Sequence[str] = ()
+) -> Iterator[int]:
+    """`bypass serve` on the pair, with further options; yields its process number."""
     command = [sys.executable, "-m", "bypass", "-q", "serve", str(root), "-i", pair.server.ifname]
-    with _run(pair, [*command, "--cpu", str(cpu), "--poll", poll]) as pid:
+    with _run(pair, [*command, "--cpu", str(cpu), "--poll", poll, *options]) as pid:
         yield pid
 
 

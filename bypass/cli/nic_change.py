@@ -15,8 +15,9 @@ from bypass.nic.guard import require_expendable
 from bypass.nic.journal import Store, this_owner
 from bypass.nic.kernel import KernelNic
 from bypass.nic.order import Change
+from bypass.nic.outcome import Restored
 from bypass.nic.recipes import recipe_for
-from bypass.nic.tuner import Restored, Tuner
+from bypass.nic.tuner import Tuner
 from bypass.nic.watchdog import settle_overdue, start
 from bypass.text import parse_duration_s, plural
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -45,6 +45,8 @@ class Journal(Record, frozen=True, kw_only=True):
 
     rounded: what was asked of the driver, and what it made of that. doing: the step that was begun last,
     while phase is "applying". after: every setting once all was done.
+    previous: the journal that this apply continued, and start: every setting when it did; for undoing the
+    last apply alone.
     rollback_at_s: when the change is undone unless confirmed, by the clock that counts since boot
     (CLOCK_BOOTTIME); None: it stays.
     """
@@ -61,6 +63,8 @@ class Journal(Record, frozen=True, kw_only=True):
     rounded: tuple[tuple[AnySetting, AnySetting | None], ...] = ()
     doing: AnySetting | None = None
     after: tuple[AnySetting, ...] = ()
+    previous: Journal | None = None
+    start: tuple[AnySetting, ...] = ()
     rollback_at_s: float | None = None
 
     @property
@@ -97,19 +101,24 @@ class Store:
             ) from error
 
     def save(self, journal: Journal) -> None:
-        """On disk when it returns."""
+        """On disk when it returns. BypassError when that cannot be; the last one is still there then."""
         path = self._path(journal.ifname, "json")
         draft = path.with_suffix(".new")
-        with draft.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(journal)))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-        self._sync_folder()
+        try:
+            with draft.open("wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(journal)))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+            self._sync_folder()
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise BypassError(f"{path}: cannot be written", why=error.strerror or str(error)) from error
 
     def remove(self, ifname: str) -> None:
         self._path(ifname, "json").unlink(missing_ok=True)
-        self._sync_folder()
+        with suppress(OSError):
+            self._sync_folder()
 
     @contextmanager
     def lock(self, ifname: str, *, wait: bool = False) -> Iterator[None]:

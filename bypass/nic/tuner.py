@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TypeGuard
 
 import msgspec
 
-from bypass.errors import BypassError, ExitCode, PrivilegeError, UnavailableError, errno_name
+from bypass.errors import BypassError, PrivilegeError, UnavailableError, errno_name
 from bypass.nic.journal import Journal, Owner, Store, boot_id, now_s
 from bypass.nic.kernel import Nic
 from bypass.nic.order import Change, changes, fitted, look
+from bypass.nic.outcome import Applied, Drift, InterruptedChange, Restored, StepFailed
 from bypass.nic.planner import Plan, Step, Wish, make_plan
 from bypass.nic.recipes import Recipe
 from bypass.nic.settings import GLOBAL_KINDS, AnySetting, Coalesce, PortRule, Rings, State, Table, state_of
@@ -27,45 +28,6 @@ _ROUNDED = (Rings, Coalesce)
 """Kinds where a driver may take the next value that it can do."""
 
 Notice = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """steps: carried out now; none: all was as planned. plan: as made at the start."""
-
-    plan: Plan
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """changed: settings that were put back. remaining: those that could not be. why: nothing was to do."""
-
-    changed: tuple[Change, ...] = ()
-    remaining: tuple[Change, ...] = ()
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """now None: there is no such thing any more."""
-
-    planned: AnySetting
-    now: AnySetting | None
-
-
-class InterruptedChange(BypassError):
-    """Ctrl-C while steps were under way."""
-
-    exit_code = ExitCode.INTERRUPTED
-
-
-class StepFailed(Exception):
-    """Of one write: the setting and what is known of the reason."""
-
-    def __init__(self, setting: AnySetting, why: str, errno: int | None = None) -> None:
-        super().__init__(why)
-        self.setting, self.why, self.errno = setting, why, errno
 
 
 class Tuner:
@@ -95,16 +57,17 @@ class Tuner:
         steps = _left_to_do(plan, journal)
         if not steps:
             return Applied(plan, ())
+        _require_confirmed(journal.previous)
         self._store.save(journal)
         if on_journal is not None:
             on_journal()
         done: list[Step] = []
         try:
             journal = self._carry_out(steps, journal, wish, recipe, done)
-        except (StepFailed, KeyboardInterrupt) as failure:
+            after = tuple(settings_in(self._nic.snapshot()).values())
+            self._store.save(msgspec.structs.replace(journal, phase="applied", doing=None, after=after))
+        except (StepFailed, KeyboardInterrupt, BypassError) as failure:
             raise self._rolled_back(failure, len(done)) from failure
-        after = tuple(settings_in(self._nic.snapshot()).values())
-        self._store.save(msgspec.structs.replace(journal, phase="applied", doing=None, after=after))
         return Applied(plan, tuple(done))
 
     def restore(self) -> Restored:
@@ -112,26 +75,14 @@ class Tuner:
         journal = self._store.load(self._nic.ifname)
         if journal is None:
             return Restored(why="nothing was changed")
-        if not journal.of_this_boot:
-            self._store.remove(self._nic.ifname)
-            return Restored(why="the machine was started anew since, which undid the change")
-        target = _way_back(journal)
-        try:
-            seen = self._nic.snapshot()
-        except UnavailableError:
-            if any(isinstance(setting, GLOBAL_KINDS) for setting in target.values()):
-                raise
-            self._store.remove(self._nic.ifname)
-            return Restored(why="the interface is gone, and its settings with it")
-        why = ""
-        if journal.ifindex != seen.link.index:
-            target = {key: value for key, value in target.items() if isinstance(value, GLOBAL_KINDS)}
-            why = "the interface was made anew since, which undid the change"
-        self._store.save(msgspec.structs.replace(journal, phase="restoring", rollback_at_s=None))
-        changed, remaining = self._go_back(target)
-        if not remaining:
-            self._store.remove(self._nic.ifname)
-        return Restored(tuple(changed), tuple(remaining), why)
+        return self._return(journal, _way_back(journal, journal.before), None)
+
+    def undo(self) -> Restored:
+        """Takes back the last apply alone, which is all of them where there was one."""
+        journal = self._store.load(self._nic.ifname)
+        if journal is None or journal.previous is None:
+            return self.restore()
+        return self._return(journal, _way_back(journal, journal.start), journal.previous)
 
     def verify(self) -> tuple[Journal | None, list[Drift]]:
         """The journal, and where the NIC is not as planned."""
@@ -171,7 +122,7 @@ class Tuner:
                 rollback_at_s=rollback_at_s,
             )
         # What we have not touched may have been changed by somebody else meanwhile: that is its "before".
-        ours = {setting.key for setting in _way_back(journal).values()}
+        ours = {setting.key for setting in _way_back(journal, journal.before).values()}
         before = {**{key: value for key, value in now.items() if key not in ours}}
         before.update({setting.key: setting for setting in journal.before if setting.key in ours})
         return msgspec.structs.replace(
@@ -180,6 +131,9 @@ class Tuner:
             wish=wish,
             phase="applying",
             before=tuple(before.values()),
+            after=(),
+            previous=msgspec.structs.replace(journal, previous=None, start=()),
+            start=tuple(now.values()),
             rollback_at_s=rollback_at_s,
         )
 
@@ -205,7 +159,11 @@ class Tuner:
         if _as_even(present, after):
             return msgspec.structs.replace(journal, planned=_replaced(planned, present))
         journal = msgspec.structs.replace(
-            journal, doing=after, planned=planned, before=_with_absent_rule(journal.before, after)
+            journal,
+            doing=after,
+            planned=planned,
+            before=_with_absent_rule(journal.before, after),
+            start=_with_absent_rule(journal.start, after) if journal.previous else (),
         )
         self._store.save(journal)
         settled = self._write(after, seen)
@@ -229,12 +187,40 @@ class Tuner:
 
     # -- back
 
-    def _rolled_back(self, failure: StepFailed | KeyboardInterrupt, done: int) -> BypassError:
+    def _return(self, journal: Journal, target: State, then: Journal | None) -> Restored:
+        """Goes to `target`; then that journal holds, or none."""
+        name = self._nic.ifname
+        if not journal.of_this_boot:
+            self._store.remove(name)
+            return Restored(why="the machine was started anew since, which undid the change")
+        try:
+            seen = self._nic.snapshot()
+        except UnavailableError:
+            if any(isinstance(setting, GLOBAL_KINDS) for setting in target.values()):
+                raise
+            self._store.remove(name)
+            return Restored(why="the interface is gone, and its settings with it")
+        why = ""
+        if journal.ifindex != seen.link.index:
+            target = {key: value for key, value in target.items() if isinstance(value, GLOBAL_KINDS)}
+            why, then = "the interface was made anew since, which undid the change", None
+        with suppress(BypassError):  # a full disk: the journal that is there leads back as well
+            self._store.save(msgspec.structs.replace(journal, phase="restoring", rollback_at_s=None))
+        changed, remaining = self._go_back(target)
+        if not remaining and then is None:
+            self._store.remove(name)
+        elif not remaining and then is not None:
+            self._store.save(then)
+        return Restored(tuple(changed), tuple(remaining), why)
+
+    def _rolled_back(self, failure: StepFailed | KeyboardInterrupt | BypassError, done: int) -> BypassError:
         """Puts everything back and says so."""
-        restored = self.restore()
+        restored = self.undo()
         kind: type[BypassError]
         if isinstance(failure, KeyboardInterrupt):
             what, why, kind = f"{self._nic.ifname}: interrupted", "", InterruptedChange
+        elif isinstance(failure, BypassError):
+            what, why, kind = failure.what, failure.why, type(failure)
         else:
             name = f" ({errno_name(failure.errno)})" if failure.errno else ""
             setting = failure.setting
@@ -278,6 +264,15 @@ class Tuner:
         return True
 
 
+def _require_confirmed(previous: Journal | None) -> None:
+    """UnavailableError while an earlier change waits for somebody to confirm it."""
+    if previous is not None and previous.rollback_at_s is not None:
+        raise UnavailableError(
+            f"{previous.ifname}: an earlier change waits to be confirmed",
+            remedy=f"Keep it (bypass nic confirm {previous.ifname}) or undo it (restore) first",
+        )
+
+
 def _left_to_do(plan: Plan, journal: Journal) -> list[Step]:
     """Steps that are not carried out yet; what a driver made of it when asked before counts as reached."""
     return [step for step in plan.steps if (step.after, step.before) not in journal.rounded]
@@ -292,12 +287,12 @@ def _as_even(present: AnySetting | None, wanted: AnySetting) -> TypeGuard[Table]
     return set(shares) == set(wanted.queues) and max(shares.values()) - min(shares.values()) <= 1
 
 
-def _way_back(journal: Journal) -> State:
-    """What restoring has to set: all that we touched, and what came to differ by it.
+def _way_back(journal: Journal, base: tuple[AnySetting, ...]) -> State:
+    """What has to be set to come to `base`: all that we touched, and what came to differ by it.
 
     While steps are under way everything counts, since a driver may have changed more than was asked for.
     """
-    before, after = state_of(journal.before), state_of(journal.after)
+    before, after = state_of(base), state_of(journal.after)
     touched = {setting.key for setting in journal.planned}
     return {
         key: value

@@ -45,11 +45,11 @@ def watch(store: Store, nic: Nic, say: Callable[[str], None]) -> None:
 
 
 def settle_overdue(store: Store, nic: Nic, say: Callable[[str], None]) -> bool:
-    """Restores when the time to confirm is over; whether it did. Callers hold the lock."""
+    """Undoes the last apply when the time to confirm is over; whether it did. Callers hold the lock."""
     journal = store.load(nic.ifname)
     if journal is None or not journal.overdue:
         return False
-    restored = Tuner(nic, store, say).restore()
+    restored = Tuner(nic, store, say).undo()
     if restored.remaining:
         say(f"{nic.ifname}: the change was not confirmed in time; not all of it could be undone")
     else:

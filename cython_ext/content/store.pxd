@@ -8,7 +8,6 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cython_ext.base.pool cimport NIL
-from cython_ext.wire.bytes cimport prefetch
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_subtract, sum_swap
 
 cdef extern from "abi/image.h" nogil:
@@ -220,7 +219,7 @@ cdef inline uint16_t store_copy_body(
     cdef const uint16_t *sums = store.sums + response.sums_first
     cdef uint16_t total
     memcpy(out, body + start, octets)
-    if first >= last:
+    if first >= last or octets < 2 * IMAGE_SUM_STEP:   # summing so few costs less than a look into the table
         return sum_octets(out, octets)
     total = sum_subtract(sums[last], sums[first])
     if first * IMAGE_SUM_STEP > start:
@@ -234,7 +233,3 @@ cdef inline uint16_t edge_sum(const uint8_t *data, uint64_t octets) noexcept nog
     """Sum of octets that end at a multiple of the step, words aligned to that end."""
     cdef uint16_t total = sum_octets(data, octets)
     return sum_swap(total) if octets & 1 else total
-
-
-cdef inline void store_prefetch(const Store *store, uint32_t response) noexcept nogil:
-    prefetch(&store.responses[response])

@@ -14,8 +14,8 @@ from cython_ext.tcp.reassembly cimport REASSEMBLY_RUNS, Reassembly
 from cython_ext.tcp.table cimport TcpTable
 from cython_ext.tcp.timers cimport FAR_SLOTS, WHEEL_SLOTS, wheel_slot
 from cython_ext.wire.seqnum cimport seq_le, seq_lt
-from cython_ext.worker.queue cimport session_slot, slot_bytes
-from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, Session
+from cython_ext.worker.queue cimport session_slot, slot_bytes, slot_extent
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, SLOT_NOTED, Session, Slot
 from cython_ext.worker.state cimport Port, Worker, source_hash
 
 cdef extern from "abi/fuzz.h" nogil:
@@ -265,6 +265,15 @@ cdef inline void audit_pools(Worker *worker, uint8_t *marks) noexcept nogil:
         b"no queue block is lost", used, worker.service.blocks.available,
     )
     used = 0
+    mark_free(&worker.service.notes, marks)
+    for number in range(worker.table.capacity):
+        if worker.table.conns[number].state != TCP_CLOSED:
+            used += mark_notes(worker, &worker.sessions[number], marks)
+    fuzz_require(
+        used + worker.service.notes.available == worker.service.notes.total, b"no note is lost",
+        used, worker.service.notes.available,
+    )
+    used = 0
     mark_free(&worker.flight_pool, marks)
     for number in range(worker.table.capacity):
         if worker.table.conns[number].state != TCP_CLOSED and worker.table.conns[number].flight != NIL:
@@ -286,6 +295,19 @@ cdef inline void audit_pools(Worker *worker, uint8_t *marks) noexcept nogil:
     )
 
 
+cdef inline uint32_t mark_notes(Worker *worker, Session *session, uint8_t *marks) noexcept nogil:
+    """Those of the responses queued; returns how many."""
+    cdef uint32_t i
+    cdef uint32_t found = 0
+    cdef Slot *slot
+    for i in range(session.slot_count):
+        slot = session_slot(&worker.service, session, i)
+        if slot.flags & SLOT_NOTED:
+            mark_used(&worker.service.notes, marks, <uint32_t>slot_extent(&worker.service, slot).first)
+            found += 1
+    return found
+
+
 cdef inline void audit_listed(Worker *worker) noexcept nogil:
     cdef uint32_t listed = worker.listed_head - worker.listed_tail
     fuzz_require(listed <= worker.listed_mask + 1, b"the list of put-off output holds what it can", listed, 0)
@@ -302,4 +324,8 @@ cdef inline void audit_empty(Worker *worker) noexcept nogil:
     fuzz_require(
         worker.service.blocks.available == worker.service.blocks.total, b"all queue blocks are back",
         worker.service.blocks.available, worker.service.blocks.total,
+    )
+    fuzz_require(
+        worker.service.notes.available == worker.service.notes.total, b"all notes are back",
+        worker.service.notes.available, worker.service.notes.total,
     )

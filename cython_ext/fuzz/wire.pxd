@@ -93,7 +93,7 @@ cdef inline uint64_t wire_counted(const Counters *counters) noexcept nogil:
 cdef inline void wire_fix(uint8_t *frame, uint32_t octets) noexcept nogil:
     """Makes the checksums of IPv4, TCP, ICMP and ICMPv6 right, where there is room for them."""
     cdef Packet packet
-    cdef uint32_t kind, protocol, at
+    cdef uint32_t kind, protocol, at, total
     packet.ip = 14
     if octets < 18:
         return
@@ -118,7 +118,8 @@ cdef inline void wire_fix(uint8_t *frame, uint32_t octets) noexcept nogil:
     at = packet.tcp + (16 if protocol == 6 else 2)
     if (protocol == 6 or protocol == 1 or protocol == 58) and at + 2 <= packet.end:
         store_be16(frame + at, 0)
-        store_be16(frame + at, <uint16_t>~plain_fold(wire_sum(frame, &packet, protocol)))
+        total = plain_fold(wire_sum(frame, &packet, protocol))
+        store_be16(frame + at, 0xffff if total == 0xffff and protocol != 6 else <uint16_t>~total)
 
 
 cdef inline uint64_t wire_sum(const uint8_t *frame, const Packet *packet, uint32_t protocol) noexcept nogil:

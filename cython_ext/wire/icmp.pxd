@@ -42,17 +42,22 @@ cdef inline bint icmp_is_sound(const uint8_t *icmp, uint32_t octets, uint64_t ps
     return octets >= ICMP_BYTES and sum_fold(pseudo + sum_wide(icmp, octets)) == 0xffff
 
 
+cdef inline void icmp_put_sum(uint8_t *icmp, uint16_t total) noexcept nogil:
+    """0xffff for 0, which is as right for any message, and alone is for one of zeros (RFC 1624 3)."""
+    store_u16(icmp + 2, <uint16_t>0xffff if total == 0xffff else <uint16_t>~total)
+
+
 cdef inline void icmp_set_type(uint8_t *icmp, uint8_t kind) noexcept nogil:
     """Another type and code 0 for a sound message; its checksum follows (RFC 1624)."""
     cdef uint16_t total = sum_subtract(<uint16_t>~load_u16(icmp + 2), load_u16(icmp))
     icmp[0] = kind
     icmp[1] = 0
-    store_u16(icmp + 2, <uint16_t>~sum_fold(<uint64_t>total + load_u16(icmp)))
+    icmp_put_sum(icmp, sum_fold(<uint64_t>total + load_u16(icmp)))
 
 
 cdef inline void icmp_store_checksum(uint8_t *icmp, uint32_t octets, uint64_t pseudo) noexcept nogil:
     store_u16(icmp + 2, 0)
-    store_u16(icmp + 2, <uint16_t>~sum_fold(pseudo + sum_wide(icmp, octets)))
+    icmp_put_sum(icmp, sum_fold(pseudo + sum_wide(icmp, octets)))
 
 
 cdef inline bint quoted_parse_v4(const uint8_t *ip, uint32_t octets, QuotedTcp *quoted) noexcept nogil:

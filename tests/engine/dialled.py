@@ -5,6 +5,7 @@ Sequence numbers are relative: the client's SYN and ours are 0, the first octets
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -143,6 +144,13 @@ class Dialled:
 
 def response(body: bytes, *, status: int = 200) -> bytes:
     return f"HTTP/1.1 {status} OK\r\nServer: x\r\ncontent-LENGTH: {len(body)}\r\n\r\n".encode() + body
+
+
+def complete(octets: bytes) -> bool:
+    """Whether a response with a Content-Length is here."""
+    head, mark, body = octets.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length:\s*(\d+)", head, re.IGNORECASE)
+    return bool(mark) and length is not None and len(body) >= int(length[1])
 
 
 def fetched(fetch: Fetched, body: bytes) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bypass.site.builder import compile_site
+from bypass.site.compile import compile_description
 from tests.fuzz.build import build, environment
+from tests.fuzz.site import describe_files
 from tests.fuzz.texts import SITE, request_texts
 
 
@@ -36,14 +37,9 @@ class Fuzz:
 
 def prepare(folder: Path) -> Fuzz:
     """Builds the extension and, in `folder`, the site and the requests."""
-    site = folder / "site"
-    for name, content in SITE.items():
-        path = site / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
     image = folder / "site.img"
     with image.open("w+b") as output:
-        compile_site(site, output)
+        compile_description(describe_files(SITE), output, name="fuzz")
     texts = folder / "texts.json"
     texts.write_text(json.dumps([text.hex() for text in request_texts()]))
     return Fuzz(build(), image, texts)

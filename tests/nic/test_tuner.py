@@ -12,11 +12,12 @@ import pytest
 
 from bypass.errors import BypassError, ExitCode
 from bypass.nic.journal import Store, this_owner
+from bypass.nic.outcome import Applied
 from bypass.nic.planner import Wish
 from bypass.nic.recipes import recipe_for
 from bypass.nic.settings import Affinity, AnySetting, Channels, Coalesce, Feature, Rings, Table
 from bypass.nic.snapshot import Irq, Snapshot, settings_in
-from bypass.nic.tuner import Applied, Tuner
+from bypass.nic.tuner import Tuner
 from tests.nic.fakenic import FakeNic, hardware
 
 SHRINK = Wish(workers=2, busy_poll=True, hugepages=64, vlan=True, threaded=True)
@@ -282,3 +283,69 @@ def test_an_even_table_of_the_drivers_own_is_left_as_it_is(store: Store) -> None
     assert not any(isinstance(setting, Table) for setting in nic.writes)
     assert nic.seen.rss is not None and set(nic.seen.rss.table or ()) == set(range(12))
     assert Tuner(nic, store, quiet).verify()[1] == []
+
+
+def test_of_two_wishes_a_failure_undoes_the_second_alone(store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, SHRINK)
+    between, journal = nic.seen, store.load(nic.ifname)
+    broken: list[AnySetting] = []
+    nic.before_write = partial(fail_once, len(nic.writes) + 3, broken)
+    with pytest.raises(BypassError, match="Everything is as it was before"):
+        apply(nic, store, GROW)
+    assert broken
+    assert settings_in(nic.seen) == settings_in(between)
+    assert store.load(nic.ifname) == journal
+    assert Tuner(nic, store, quiet).verify()[1] == []
+    assert Tuner(nic, store, quiet).restore().remaining == ()
+    assert settings_in(nic.seen) == settings_in(hardware())
+
+
+def test_of_two_wishes_the_second_can_be_taken_back(store: Store) -> None:
+    nic = FakeNic(hardware())
+    apply(nic, store, SHRINK)
+    between, journal = nic.seen, store.load(nic.ifname)
+    apply(nic, store, RULE)
+    assert nic.seen.rules
+    assert Tuner(nic, store, quiet).undo().remaining == ()
+    assert settings_in(nic.seen) == settings_in(between)
+    assert store.load(nic.ifname) == journal
+    assert Tuner(nic, store, quiet).undo().remaining == ()
+    assert settings_in(nic.seen) == settings_in(hardware())
+    assert store.load(nic.ifname) is None
+
+
+def test_nothing_is_put_on_a_change_that_waits_to_be_confirmed(store: Store) -> None:
+    nic = FakeNic(hardware())
+    recipe, owner = recipe_for("mlx5_core"), this_owner("apply")
+    Tuner(nic, store, quiet).apply(SHRINK, recipe, owner, rollback_after_s=60.0)
+    writes = len(nic.writes)
+    with pytest.raises(BypassError, match="waits to be confirmed"):
+        apply(nic, store, GROW)
+    assert len(nic.writes) == writes
+    assert apply(nic, store, SHRINK).steps == (), "the same wish changes nothing, so it may come"
+    assert Tuner(nic, store, quiet).confirm() is not None
+    assert apply(nic, store, GROW).steps
+
+
+@pytest.mark.parametrize("failing", [2, 4, -1])
+def test_a_journal_that_cannot_be_written_stops_the_change(
+    store: Store, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """A full disk, from the second, the fourth or the last time on that it is written."""
+    last = steps_of(SHRINK, store) + 2 if failing < 0 else failing
+    syncs = 0
+
+    def full(_: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        if syncs > 2 * (last - 1):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    nic = FakeNic(hardware())
+    with pytest.raises(BypassError, match=r"cannot be written: No space.*Everything is as it was before"):
+        apply(nic, store, SHRINK)
+    assert bool(nic.writes) == (failing != 2), "it stops before the step that it could not write down"
+    assert store.load(nic.ifname) is None
+    assert settings_in(nic.seen) == settings_in(hardware())

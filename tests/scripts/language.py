@@ -7,6 +7,7 @@ A script is a header of `key: value` lines, then one step a line; `#` begins a c
     runs: common                    (or: ours-only because ...)
     linux: what differs, and why    (needed where a step is for one of the two only)
     engine: time_wait_ns=2000000000 (settings of the engine, where the defaults do not serve)
+    opens: theirs                   (the other side opens and asks; the script plays the server)
 
     < S seq 0 win 65535 mss 1460 sackok scale 7 ts 100 0
     > SA seq 0 ack 1 mss 1460
@@ -110,6 +111,8 @@ class Script:
     linux: str
     engine: Mapping[str, int]
     steps: tuple[Step, ...]
+    opens: bool = False
+    """The other side is a client."""
 
     @property
     def differs(self) -> bool:
@@ -125,7 +128,7 @@ def parse(path: Path, text: str | None = None) -> Script:
         if not line.strip():
             continue
         key, colon, value = line.partition(":")
-        if colon and key in ("title", "rule", "runs", "linux", "engine") and not steps:
+        if colon and key in ("title", "rule", "runs", "linux", "engine", "opens") and not steps:
             header.setdefault(key, []).append(value.strip())
         else:
             steps.append(_step(path, number, line.strip()))
@@ -150,7 +153,9 @@ def _script(path: Path, header: dict[str, list[str]], steps: list[Step]) -> Scri
         one("linux"),
         {name: int(value) for name, _, value in (part.partition("=") for part in one("engine").split())},
         tuple(steps),
+        one("opens") == "theirs",
     )
+    _demand(path, 1, one("opens") in ("", "theirs"), "opens: theirs", one("opens"))
     same = script.differs == bool(script.linux)
     _demand(path, 1, same, "`linux:` if and only if steps are for one side", script.linux or "none")
     return script

@@ -23,7 +23,7 @@ class Play:
         self.script, self.wire, self.side = script, wire, side or wire.side
         self.start_ns = self.event_ns = wire.now()
         self.irs: int | None = None
-        self.names: dict[str, int] = {"req": 0, "resp": 0, "snd": 0, "rcv": 0}
+        self.names: dict[str, int] = {"req": wire.request_bytes, "resp": 0, "snd": 0, "rcv": 0}
         self.edges: dict[int, bytes] = {}
         self.ts_last: int | None = None
         self.stamps = False
@@ -90,7 +90,7 @@ class Play:
             self.wire.link,
             self._value(step, "urg") if "urg" in step.fields else 0,
         )
-        if "S" in step.flags and "A" not in step.flags:
+        if "S" in step.flags:
             self.stamps = segment.options.timestamps is not None
         self.wire.send(build(segment))
         self.event_ns = self.wire.now()
@@ -161,7 +161,7 @@ class Play:
         irs = seen.seq if "S" in seen.flags and self.irs is None else self.irs or 0
         actual: dict[str, int] = {
             "seq": (seen.seq - irs - offset) % MODULUS
-            if "A" in seen.flags or self.irs is not None
+            if set("AS") & set(seen.flags) or self.irs is not None
             else seen.seq,
             "ack": (seen.ack - ISS) % MODULUS,
             "len": len(seen.payload),

@@ -31,6 +31,7 @@ class EngineWire:
 
     side = "ours"
     server_port = PORT
+    request_bytes = 0
 
     def __init__(self, host: Host, responses: dict[str, bytes], port: int = 40000) -> None:
         self.host, self.responses, self.port = host, responses, port
@@ -120,7 +121,11 @@ class LinuxLab:
         assert done.returncode == 0, f"{command}: {done.stderr}"
 
     def wire(self) -> LinuxWire:
-        return LinuxWire(self, next(self._ports))
+        return LinuxWire(self, self.next_port())
+
+    def next_port(self) -> int:
+        """Of a script's side; no two scripts share one."""
+        return next(self._ports)
 
     def _serve(self) -> None:
         """Answers each request with the engine's octets; closes where the client has closed."""
@@ -166,6 +171,7 @@ class LinuxWire:
 
     side = "linux"
     server_port = PORT
+    request_bytes = 0
 
     def __init__(self, lab: LinuxLab, port: int) -> None:
         self.lab, self.port, self.responses = lab, port, lab.responses

@@ -22,6 +22,7 @@ class Seen:
     options: dict[str, tuple[int, ...]] = field(default_factory=dict)
     at_ns: int = 0
     port: int = 0
+    source_port: int = 0
 
 
 class Wire(Protocol):
@@ -32,6 +33,9 @@ class Wire(Protocol):
     link: Link
     port: int
     server_port: int
+    """The port of who is under test."""
+    request_bytes: int
+    """What it asks, where it is a client; else 0."""
     responses: dict[str, bytes]
     """What the server answers to a GET of a path."""
 
@@ -55,12 +59,14 @@ def read(frame: bytes, at_ns: int) -> Seen | None:
     octets = frame[34 : 14 + total]
     source, destination = frame[26:30], frame[30:34]
     ports = struct.unpack_from("!HHIIBBHHH", octets)
-    _, port, seq, ack, words, bits, window, _, urgent = ports
+    source_port, port, seq, ack, words, bits, window, _, urgent = ports
     assert internet_sum(frame[14:34]) == 0, "IPv4 header checksum"
     assert internet_sum(pseudo_header(source, destination, len(octets)) + octets) == 0, "TCP checksum"
     header = (words >> 4) * 4
     options = read_options(octets[20:header])
-    return Seen(flag_letters(bits), seq, ack, window, urgent, octets[header:], options, at_ns, port)
+    return Seen(
+        flag_letters(bits), seq, ack, window, urgent, octets[header:], options, at_ns, port, source_port
+    )
 
 
 def read_options(octets: bytes) -> dict[str, tuple[int, ...]]:

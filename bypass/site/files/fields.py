@@ -20,14 +20,15 @@ _STRICT = (
     *_BASIC,
     (
         "Content-Security-Policy",
-        "default-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        "frame-ancestors 'self'",
     ),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
 PRESETS: dict[str, tuple[tuple[str, str], ...]] = {"off": (), "basic": _BASIC, "strict": _STRICT}
-"""security-headers -> fields. No Strict-Transport-Security: this is HTTP, who ends TLS adds it."""
+"""security-headers -> fields. Left to whoever ends TLS, because browsers ignore them over HTTP, one with an
+error: Strict-Transport-Security and Cross-Origin-Opener-Policy."""
 
 Fields = tuple[tuple[str, str], ...]
 

@@ -74,7 +74,7 @@ def ordered(entries: Iterable[Entry]) -> list[Entry]:
 def content_security_policy() -> str:
     """What the page needs and no more."""
     return (
-        f"default-src 'none'; style-src '{_digest(_STYLE)}'; script-src '{_digest(_SCRIPT)}'; "
+        f"default-src 'none'; img-src data:; style-src '{_digest(_STYLE)}'; script-src '{_digest(_SCRIPT)}'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
