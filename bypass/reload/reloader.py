@@ -14,6 +14,7 @@ from typing import Protocol
 from bypass.errors import BypassError, UnavailableError
 from bypass.serve.notify import notify
 from bypass.site.image import SiteImage
+from bypass.site.large import LargeBodies
 
 _TAKEN_S = 10.0
 _LOOK_S = 0.002
@@ -22,7 +23,7 @@ _LOOK_S = 0.002
 class Serving(Protocol):
     """What is asked of a server (bypass/serve/server.py)."""
 
-    def offer_image(self, image: memoryview) -> bool: ...
+    def offer_image(self, image: memoryview, large: LargeBodies | None = None) -> bool: ...
 
     @property
     def image_taken(self) -> bool: ...
@@ -109,8 +110,10 @@ class Reloader:
 
     def _hand_over(self, made: SiteImage) -> None:
         until = time.monotonic() + self._taken_s
-        while not self._server.offer_image(made.buffer):
+        while not self._server.offer_image(made.buffer, made.large):
             if time.monotonic() > until:
+                if made.large is not None:
+                    made.large.close()
                 raise UnavailableError(
                     "the new site is not served",
                     why=f"{self._server.images_held()} earlier ones are still being sent to slow clients",

@@ -79,6 +79,8 @@
     X(IDLE_TIMEOUTS, "idle_timeouts", "connections closed after idling or making no progress") \
     X(NO_REQUEST_BUFFER, "no_request_buffer", "segments not taken: no buffer for a partial request") \
     X(NO_QUEUE_BLOCK, "no_queue_block", "times a response queue could not grow") \
+    X(BODY_WAITS, "body_waits", "times a connection waited for a part of a large file to be read") \
+    X(BODY_FAILED, "body_failed", "connections given up: their file could not be read, or is not what it was") \
     X(TIMERS, "timers", "connections that the timer wheel had looked at") \
     X(LOG_DROPPED, "log_dropped", "responses that the access log had no room for") \
     X(NO_NOTE, "no_note", "responses made otherwise: no room for a location, or for several ranges") \

