@@ -14,6 +14,7 @@ from cython_ext.tcp.conn cimport (
 from cython_ext.tcp.flight cimport Flight
 from cython_ext.tcp.input cimport tcp_close, tcp_queue
 from cython_ext.tcp.loss cimport RETRIES_MOST, SYN_ACK_RETRIES_MOST, rto_arm, rto_disarm, rtt_forget
+from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.timeout cimport (
     timeout_probe_window, timeout_reorder, timeout_retransmit, timeout_tail,
 )
@@ -78,6 +79,7 @@ cdef inline void expire(Worker *worker, uint32_t number, uint32_t tick, uint64_t
     if tick_passed(tick, idle_deadline(worker, number)):
         if not expire_idle(worker, number, tick, now_ns):
             return
+    mss_consider(conn, connection_flight(worker, conn), now_ns)
     if conn.flags & CONN_RTO_ARMED and tick_passed(tick, conn.rto_at):
         if not expire_rto(worker, number, now_ns):
             return

@@ -21,6 +21,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.flight cimport Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
+from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
@@ -187,6 +188,7 @@ cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noe
         count(&worker.counters, C_NO_FLIGHT_BLOCK)
         return
     flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, low_us(now_ns))
+    mss_consider(conn, &worker.flights[conn.flight], now_ns)
 
 
 cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:

@@ -10,7 +10,7 @@ from cython_ext.base.pool cimport NIL
 from cython_ext.content.window cimport WINDOW_BROKEN, WINDOW_HERE
 from cython_ext.tcp.congestion cimport congestion_idle
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_PROBE, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
     conn_flight, conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport rto_arm, rto_ticks
@@ -124,7 +124,8 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
                 break
         frame.bytes = tcp_emit(
             conn, &worker.local, port.mac, frame.data, plan.seq, plan.flags, plan.octets, total,
-            session_window(session), plan.octets > 0 and not plan.again, NULL, now_ns,
+            session_window(session), plan.octets > 0 and not plan.again and not conn.flags & CONN_PROBE, NULL,
+            now_ns,
         )
         port_send(worker, port, &frame)
         if conn.flight == NIL and not plan.again and conn_flight(conn):
