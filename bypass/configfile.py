@@ -124,7 +124,7 @@ def read_file(path: Path, known: Mapping[str, str], judge: Judge) -> FileSetting
         except ConfigError as error:
             mistakes.append(Mistake(str(path), line, f"serve.{key}", repr(value), error.why, error.remedy))
         entries[key] = entry
-    site, flaws = read_site_tables(document, path.parent)
+    site, flaws = read_site_tables(document, path.parent, path)
     mistakes += [_of_flaw(path, lines, flaw) for flaw in flaws]
     return FileSettings(entries, site, mistakes)
 

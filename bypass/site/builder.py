@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from bypass.site.compile import Progress, SiteSummary, compile_description
 from bypass.site.describe import NOTHING_SET, Place, describe, places_of, rules_stamp, scan_place
+from bypass.site.files.areas import secret_files
 from bypass.site.files.compress import SUFFIXES, compress
 from bypass.site.files.recall import UNSETTLED, FileFacts, Memory, Recall, Variant, settled_stamp
 from bypass.site.limits import default_limit_bytes
@@ -78,7 +79,8 @@ class SiteBuilder:
         started, now_ns = time.monotonic(), time.time_ns()
         places = places_of(self._root, config)
         rules = rules_stamp(places, config.folder)
-        scans = [scan_place(place, exclude) for place in places]
+        left_out = {*exclude, *secret_files((place.settings for place in places), config)}
+        scans = [scan_place(place, left_out) for place in places]
         same = config == self._config and rules == self._rules
         try:
             if not same:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from bypass.errors import SiteError
-from bypass.site.files.areas import areas_of, policies_of
+from bypass.site.files.areas import areas_of, guard, guarded_maker, policies_of
 from bypass.site.files.fields import FieldRules
 from bypass.site.files.forms import Forms, Step, make_forms
 from bypass.site.files.moved import apply_rules
@@ -204,7 +204,10 @@ def _host(
     root: Path,
 ) -> Host:
     fields = FieldRules(settings, headers)
+    areas = areas_of(settings, headers, names[0] if names else "", work.folder)
     make = file_maker(fields, types, forms.by_url, forms.plain, work.now_s)
+    if areas:
+        make = guarded_maker(make, areas)
     paths: dict[bytes, Resource] = {}
     add_files(paths, forms.by_url, make)
     add_indexes(paths, settings.index, make)
@@ -215,6 +218,7 @@ def _host(
     add_slashes(paths)
     moved = apply_rules(redirects, paths, settings.dialect == "netlify")
     paths.update(moved.resources)
+    guard(paths, areas)
     rules = [*moved.rules, *_fallback(settings, paths, str(root))]
     pages = error_pages(forms.by_url, settings, make, str(root))
     work.account.redirects += sum(bool(page.location) for page in paths.values())
@@ -225,7 +229,7 @@ def _host(
         resources=paths,
         rules=tuple(rules),
         errors=with_presets(pages, fields),
-        areas=areas_of(settings, headers, names[0] if names else "", work.folder),
+        areas=areas,
         cors=policies_of(settings),
     )
 

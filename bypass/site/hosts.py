@@ -30,8 +30,8 @@ from bypass.site.layout import (
     RuleFlag,
     RuleRecord,
 )
-from bypass.site.plan import REDIRECTS, Planner, area_of
-from bypass.site.resource import Area, CorsPolicy, Host, RequestRule, Resource, Site
+from bypass.site.plan import REDIRECTS, Planner
+from bypass.site.resource import Area, CorsPolicy, Host, RequestRule, Resource, Site, area_of
 from bypass.site.rulecode import compile_rule, rule_text
 from bypass.site.text import printable
 
@@ -156,7 +156,7 @@ class _HostMaker:
     def _area_number(self, path: bytes, resource: Resource) -> int:
         if resource.area is not None and not 0 <= resource.area < len(self.host.areas):
             raise SiteError(f"{printable(path)}: its host has no area {resource.area}")
-        number = area_of(self.host, path) if resource.area is None else resource.area
+        number = area_of(self.host.areas, path) if resource.area is None else resource.area
         return NONE if number is None else self.areas_first + number
 
     def _add_errors(self) -> None:

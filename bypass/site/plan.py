@@ -16,7 +16,7 @@ from bypass.errors import SiteError
 from bypass.site.errorpages import Page, bare_redirect
 from bypass.site.heads import ETAG_PLACEHOLDER, REASONS, Head, divide_fields, http_date, make_head
 from bypass.site.layout import CODINGS, NONE, RESPONSE_CARE, RESPONSE_CLOSE, ResourceRecord
-from bypass.site.resource import Host, Representation, Resource, Site
+from bypass.site.resource import Representation, Resource, Site
 from bypass.site.scan import Asset
 from bypass.site.source import Tick, digest, read_small
 from bypass.site.text import printable
@@ -247,15 +247,3 @@ def check_resource(resource: Resource, where: bytes) -> None:
 
 def _refused(where: bytes, why: str) -> SiteError:
     return SiteError(f"{printable(where)}: cannot be answered", why=why)
-
-
-def area_of(host: Host, path: bytes) -> int | None:
-    """Number of the nearest area around `path`, None without one."""
-    nearest = None
-    for number, area in enumerate(host.areas):
-        folder = area.prefix.rstrip(b"/") + b"/"
-        if (path + b"/").startswith(folder) and (
-            nearest is None or len(folder) > len(host.areas[nearest].prefix.rstrip(b"/")) + 1
-        ):
-            nearest = number
-    return nearest

@@ -13,7 +13,7 @@ Everything is immutable. What a field may not hold is refused by the compiler wi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -140,6 +140,18 @@ class Area:
 def credential_digest(salt: bytes, name: str, password: str) -> bytes:
     """What an image stores in place of a password: SHA-256 of salt, name, colon, password in UTF-8."""
     return hashlib.sha256(salt + f"{name}:{password}".encode()).digest()
+
+
+def area_of(areas: Sequence[Area], path: bytes) -> int | None:
+    """Number of the nearest area around `path`, None without one."""
+    nearest = None
+    for number, area in enumerate(areas):
+        folder = area.prefix.rstrip(b"/") + b"/"
+        if (path + b"/").startswith(folder) and (
+            nearest is None or len(folder) > len(areas[nearest].prefix.rstrip(b"/")) + 1
+        ):
+            nearest = number
+    return nearest
 
 
 def area_salt(host: str, prefix: bytes, realm: str) -> bytes:

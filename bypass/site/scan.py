@@ -210,10 +210,15 @@ def _take(walk: _Walk, folder: _Folder, entry: os.DirEntry[bytes]) -> None:
         walk.skipped.special += 1
     elif walk.exclude and (about.st_dev, about.st_ino) in walk.exclude:
         walk.skipped.images += 1
-    elif walk.policy.leave_out is not None and walk.policy.leave_out(url):
+    elif walk.policy.leave_out is not None and any(map(walk.policy.leave_out, (url, plain_name(url)))):
         walk.skipped.excluded += 1
-    elif folder.url != b"/" or name not in walk.policy.names:
+    elif folder.url != b"/" or plain_name(name) not in walk.policy.names:
         walk.assets.append(Asset(url, path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns))
+
+
+def plain_name(name: bytes) -> bytes:
+    """What a compressed file stands for: whoever may not have that may not have it packed."""
+    return name.removesuffix(b".gz").removesuffix(b".br").removesuffix(b".zst")
 
 
 def _is_hidden(policy: ScanPolicy, name: bytes) -> bool:

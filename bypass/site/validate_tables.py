@@ -194,7 +194,8 @@ def _check_rules(
             and (plain if redirects else rule.answer == NONE or rule.answer < len(responses))
             and _is_pattern(pattern)
             and _is_query(query)
-            and _is_target(target, visible=redirects),
+            and _is_target(target, visible=redirects)
+            and (redirects or rule.answer != NONE or _makes_path(target)),
             f"rule {number} is malformed",
         )
 
@@ -239,6 +240,11 @@ def _is_target(program: list[tuple[Op, int, bytes]], *, visible: bool) -> bool:
     return all(op in ops for op, _, _ in program) and (
         not visible or all(32 < octet < 127 for octet in texts)
     )
+
+
+def _makes_path(target: list[tuple[Op, int, bytes]]) -> bool:
+    """Not a key of another kind in the host's index: its number would be taken for a response's."""
+    return target[:1] != [] and target[0][2][:1] == b"/"
 
 
 def _check_areas(image: memoryview, header: Header, responses: Sequence[ResponseRecord]) -> None:

@@ -13,7 +13,7 @@ from bypass._engine import image_checksum
 from bypass.errors import SiteError
 from bypass.site.compile import compile_description
 from bypass.site.errorpages import redirect
-from bypass.site.layout import AREA, HOST, LINE, NONE, POLICY, RESOURCE, RULE
+from bypass.site.layout import AREA, HOST, LINE, NONE, POLICY, RESOURCE, RULE, Op
 from bypass.site.resource import (
     Area,
     CorsPolicy,
@@ -238,3 +238,17 @@ def test_something_between_the_sections_is_refused(sound: bytes) -> None:
     gap = next(gap for gap in lie.gaps() if gap.stop > gap.start)
     made[gap.start] = 1
     assert "between its sections" in refusal(resealed(made))
+
+
+@pytest.mark.parametrize("target", [b"A./", b"E\x41/", b""])
+def test_a_rewrite_that_makes_no_path_is_refused(target: bytes, sound: bytes) -> None:
+    """It would find an area's number in the host's index, and the engine would take it for a response's."""
+    lie = header_of(sound).sections
+    fields = RULE.unpack_from(sound, lie.offset("rules_count") + RULE.size)
+    made = bytearray(sound)
+    place = lie.offset("texts_bytes") + fields[2]
+    assert made[place] == Op.TEXT
+    length = int.from_bytes(made[place + 1 : place + 3], "little")
+    assert length == len(b"/z/")
+    made[place + 3 : place + 3 + length] = target.ljust(length, b".")
+    assert "rule 1 is malformed" in refusal(resealed(made))

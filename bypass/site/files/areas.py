@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bypass.errors import SiteError
-from bypass.site.resource import Area, CorsPolicy, area_salt, credential_digest
+from bypass.site.files.paths import Maker
+from bypass.site.resource import Area, CorsPolicy, Resource, area_of, area_salt, credential_digest
 from bypass.site.rules.headers import HeaderRule
 from bypass.site.rules.lines import lines_of
-from bypass.site.rules.settings import SiteSettings
+from bypass.site.rules.settings import SiteConfig, SiteSettings
 from bypass.site.rules.tables import area_prefix
+from bypass.site.scan import plain_name
+
+_SHARED = frozenset({"public", "s-maxage", "must-revalidate"})
+"""With one of these a shared cache may keep what came for a password (RFC 9111 3.5)."""
 
 
 def areas_of(
@@ -29,6 +36,48 @@ def areas_of(
                 raise SiteError(f"{rule.origin}: {rule.pattern.text}", why=str(error)) from None
             wanted.setdefault(prefix, ("restricted", []))[1].extend(rule.basic_auth)
     return tuple(_area(host, prefix, realm, users) for prefix, (realm, users) in sorted(wanted.items()))
+
+
+def guarded_maker(make: Maker, areas: Sequence[Area]) -> Maker:
+    """A file keeps its area, whatever path it is asked for by: a clean URL, its folder, a rewrite."""
+
+    def guarded(url: bytes, file: bytes) -> Resource:
+        return replace(make(url, file), area=area_of(areas, plain_name(file)))
+
+    return guarded
+
+
+def guard(paths: dict[bytes, Resource], areas: Sequence[Area]) -> None:
+    """Takes from what lies in an area the leave for shared caches to keep it."""
+    if not areas:
+        return
+    for path, resource in paths.items():
+        if resource.area is not None or area_of(areas, path) is not None:
+            fields = tuple((name, _unshared(name, value)) for name, value in resource.fields)
+            if fields != resource.fields:
+                paths[path] = replace(resource, fields=fields)
+
+
+def _unshared(name: str, value: str) -> str:
+    if name.lower() != "cache-control":
+        return value
+    words = [word.strip() for word in value.split(",")]
+    names = {word.partition("=")[0].strip().lower() for word in words}
+    if not names & _SHARED or names & {"private", "no-store"}:
+        return value
+    kept = [word for word in words if word.partition("=")[0].strip().lower() not in ("public", "s-maxage")]
+    return ", ".join(["private", *kept])
+
+
+def secret_files(settings: Iterable[SiteSettings], config: SiteConfig) -> set[tuple[int, int]]:
+    """(device, inode) of the files that passwords stand in: never served, wherever they lie."""
+    names = [config.folder / table.users_file for each in settings for table in each.auth if table.users_file]
+    found = set()
+    for name in [*names, *([config.file] if config.file else [])]:
+        with suppress(OSError):
+            about = name.stat()
+            found.add((about.st_dev, about.st_ino))
+    return found
 
 
 def policies_of(settings: SiteSettings) -> tuple[CorsPolicy, ...]:

@@ -39,7 +39,7 @@ def apply_rules(rules: Iterable[RedirectRule], site: dict[bytes, Resource], eith
         if literal not in moved.resources and (rule.force or literal not in site):
             moved.resources[literal] = answer
         moved.shadowed += taken and not rule.force
-        other = _other_slash(literal)
+        other = _unless_target(_other_slash(literal), rule)
         if either_slash and other and other not in site and other not in moved.resources:
             moved.resources[other] = answer
     return moved
@@ -81,11 +81,18 @@ def _request_rules(rule: RedirectRule, site: dict[bytes, Resource], either_slash
     # A query that is a part of the rule is used up by it.
     made = RequestRule(rule.source.parts, target, rule.status, rule.force, not query, query)
     literal = rule.source.literal
-    other = _other_slash(literal) if literal is not None else _folder_itself(rule)
+    other = _unless_target(_other_slash(literal) if literal is not None else _folder_itself(rule), rule)
     if not either_slash or not other:
         return [made]
     bare = target if literal is not None else tuple(part for part in target if isinstance(part, str))
     return [made, replace(made, pattern=(other,), target=bare)]
+
+
+def _unless_target(path: bytes, rule: RedirectRule) -> bytes:
+    """`path`, or nothing where the rule leads there: /blog/* to /blog does not mean /blog itself."""
+    text = "".join(part for part in rule.target.parts if isinstance(part, str))
+    leads_there = unquote_to_bytes(text.partition("#")[0].partition("?")[0]) == path
+    return b"" if rule.is_redirect and leads_there else path
 
 
 def _folder_itself(rule: RedirectRule) -> bytes:

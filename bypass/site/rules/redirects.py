@@ -181,7 +181,9 @@ def _path_start(target: str) -> int:
 
 def _check_target(rule: RedirectRule) -> None:
     text = rule.target.text
-    absolute = text.startswith(("http://", "https://", "//"))
+    if text.startswith("//"):
+        raise ValueError("a target on another server begins with https:// or http://")
+    absolute = text.startswith(("http://", "https://"))
     if not text.isprintable() or any(char.isspace() for char in text):
         raise ValueError("a target has no blanks and no control characters")
     if absolute and not rule.is_redirect:

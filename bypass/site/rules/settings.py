@@ -185,11 +185,12 @@ class HostSettings(SiteSettings, frozen=True, kw_only=True):
 
 
 class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. folder: what relative names in it start from."""
+    """All of it. folder: what relative names in it start from. file: that it was read from."""
 
     site: SiteSettings = SiteSettings()
     hosts: tuple[HostSettings, ...] = ()
     folder: Path = Path()
+    file: Path | None = None
 
 
 TABLES: dict[str, type[Table]] = {

@@ -67,7 +67,9 @@ class _Reading:
             self.flaws.append(Flaw(path, value, str(error)))
 
 
-def read_site_tables(document: Mapping[str, object], folder: Path) -> tuple[SiteConfig, list[Flaw]]:
+def read_site_tables(
+    document: Mapping[str, object], folder: Path, file: Path | None = None
+) -> tuple[SiteConfig, list[Flaw]]:
     """Settings out of a parsed file, and all that is wrong with them. folder: where relative names start."""
     reading = _Reading()
     table = document.get("site", {})
@@ -84,7 +86,8 @@ def read_site_tables(document: Mapping[str, object], folder: Path) -> tuple[Site
     ]
     named = [host for host in made if host is not None]
     _check_hosts(reading, named)
-    return SiteConfig(site=site or SiteSettings(), hosts=tuple(named), folder=folder), reading.flaws
+    made_of = SiteConfig(site=site or SiteSettings(), hosts=tuple(named), folder=folder, file=file)
+    return made_of, reading.flaws
 
 
 def _settings(
