@@ -73,9 +73,10 @@ class Engine:
     order; those also in `own_addresses` the kernel lacks: ARP, neighbour discovery and echo about them are
     answered. `secret` is 32 random octets: flow hash and sequence number keys. `now_ns` is where the
     clock of turn() begins, `wall_offset_ns` what it lacks to the wall clock; run() sets its own.
-    `log_bytes`, a power of two, is the ring of the access log, 0: none is kept. Where the ring is full,
-    responses are counted (log_dropped), or, log_lossless, requests wait. `connections_per_source` is what
-    an IPv4 address or an IPv6 /64 may have open, 0: no limit.
+    `windows` of 1 MiB each hold parts of bodies that are not in the image. `log_bytes`, a power of two, is
+    the ring of the access log, 0: none is kept. Where the ring is full, responses are counted (log_dropped),
+    or, log_lossless, requests wait. `connections_per_source` is what an IPv4 address or an IPv6 /64 may have
+    open, 0: no limit.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Engine:
         log_bytes: int = 0,
         log_lossless: bool = False,
         log_fields: bool = True,
+        windows: int = 0,
     ) -> None: ...
     def add_socket(self, socket: XdpSocket, *, mac: bytes) -> int:
         """Adds a driver before run(); the engine keeps the socket alive. Returns its number.
@@ -138,6 +140,22 @@ class Engine:
         """The image that was offered last is the one served."""
     def images_held(self) -> int:
         """Lets go of the images that no response is made from any more; how many are in use."""
+    @property
+    def image_serial(self) -> int:
+        """Of the image that was offered last: 0 for the first, then 1 and so on."""
+    def image_serials(self) -> set[int]:
+        """Of the images that responses may still be made from."""
+    def wake_readers(self, fd: int) -> None:
+        """Before run(): an eventfd that is written when windows are wanted."""
+    def next_window(self) -> tuple[int, int, int, int] | None:
+        """A part of a large body to be read: number of the window, serial of the image, number of the body
+        among its large ones, offset within the body. One thread at a time, as finish_window()."""
+    def window_memory(self, window: int) -> memoryview:
+        """Where the octets belong: 1 MiB, less at the end of a body."""
+    def sum_window(self, window: int, octets: int) -> None:
+        """The octets are there."""
+    def finish_window(self, window: int, sound: bool) -> None:
+        """Gives the window to the worker; not sound: connections that need it are given up."""
     def format_log(self, form: LogFormat, out: Buffer) -> tuple[int, int]:
         """Takes records of responses from the ring and writes lines to `out`; how many octets, and lines.
 

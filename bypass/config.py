@@ -94,6 +94,17 @@ LogFormatText = Annotated[
 ]
 
 
+SizeOrNone = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1 << 46,
+        description="a size such as 64M; 0 is none",
+        extra=_number_of(parse_size_bytes),
+    ),
+]
+
+
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """What `bypass serve` is told. Durations are seconds, sizes bytes."""
 
@@ -120,6 +131,16 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     connections_per_source: Annotated[
         int, Meta(ge=0, le=1 << 24, description="a number up to 16777216; 0 is no limit")
     ] = 0
+    large_file: SizeOrNone = 64 << 20
+    large_memory: Annotated[
+        int,
+        Meta(
+            ge=4 << 20,
+            le=1 << 40,
+            description="a size from 4M to 1T",
+            extra=_number_of(parse_size_bytes),
+        ),
+    ] = 256 << 20
     access_log: Annotated[str, Meta(max_length=4096, description="a file, or - for stdout")] = ""
     log_format: LogFormatText = "combined"
     log_when_full: Annotated[WhenFull, Meta(description="drop or wait")] = "drop"

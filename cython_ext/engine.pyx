@@ -7,17 +7,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 
-from cython_ext.accesslog.format cimport (
-    PIECES_MOST, PIECE_BODY_BYTES_SENT, PIECE_HTTP_HOST, PIECE_HTTP_REFERER, PIECE_HTTP_USER_AGENT, PIECE_MSEC,
-    PIECE_REMOTE_ADDR, PIECE_REMOTE_PORT, PIECE_REQUEST, PIECE_REQUEST_METHOD, PIECE_REQUEST_URI,
-    PIECE_SERVER_PROTOCOL, PIECE_STATUS, PIECE_TEXT, PIECE_TIME_ISO8601, PIECE_TIME_LOCAL, Format,
-    format_records, line_bytes_most,
-)
-from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RING_BYTES_LEAST
 from cython_ext.base.counters cimport COUNTER_COUNT, counter_help, counter_names
 from cython_ext.base.frame cimport Frame
 from cython_ext.content cimport precompute
 from cython_ext.content.store cimport IMAGE_VERSION, image_header, store_open
+from cython_ext.base.pool cimport NIL
 from cython_ext.http.date cimport date_make
 from cython_ext.driver.af_xdp cimport af_xdp_driver
 from cython_ext.driver.contract cimport Driver
@@ -38,47 +32,11 @@ from cython_ext.worker.state cimport (
 COUNTERS = tuple((counter_names[i].decode(), counter_help[i].decode()) for i in range(COUNTER_COUNT))
 
 
-def image_hash(const uint8_t[::1] data not None) -> int:
-    """The 64-bit hash of a path or of an image's content (abi/image.h)."""
-    cdef uint64_t value
-    cdef uint64_t size = data.shape[0]
-    with nogil:
-        value = precompute.image_hash(&data[0] if size else NULL, size)
-    return value
-
-
-def image_checksum(const uint8_t[::1] header not None, const uint8_t[::1] content not None) -> int:
-    """What an image's header says of it (abi/image.h): of the header itself, its checksum being taken for 0,
-    and of all that follows it."""
-    if header.shape[0] != sizeof(image_header):
-        raise ValueError(f"a header has {sizeof(image_header)} octets, not {header.shape[0]}")
-    cdef uint64_t value
-    cdef uint64_t size = content.shape[0]
-    with nogil:
-        value = precompute.image_checksum(&header[0], &content[0] if size else NULL, size)
-    return value
-
-
-def folded_sum(const uint8_t[::1] data not None) -> int:
-    """The folded Internet sum of `data` as a native 16-bit number, not inverted."""
-    cdef uint64_t size = data.shape[0]
-    return checksum.sum_octets(&data[0], size) if size else 0
-
-
-def body_sums(const uint8_t[::1] body not None, uint16_t[::1] sums not None) -> None:
-    """Fills `sums` with the prefix sums of `body`: len(body) // 64 + 1 of them."""
-    cdef uint64_t size = body.shape[0]
-    if <uint64_t>sums.shape[0] != size // precompute.IMAGE_SUM_STEP + 1:
-        raise ValueError(
-            f"{size} octets need {size // precompute.IMAGE_SUM_STEP + 1} sums, not {sums.shape[0]}"
-        )
-    with nogil:
-        precompute.body_sums(&body[0] if size else NULL, size, &sums[0])
-
-
+include "engine_sums.pxi"
 include "engine_socket.pxi"
 include "engine_images.pxi"
 include "engine_log.pxi"
+include "engine_windows.pxi"
 
 
 cdef class Engine:
@@ -89,6 +47,7 @@ cdef class Engine:
     cdef MemoryDriver *_memories
     cdef uint8_t _is_memory[64]
     cdef _Images _images
+    cdef _Windows _windows
     cdef list _sockets
     cdef int _wake_fd
     cdef bint _running
@@ -105,7 +64,7 @@ cdef class Engine:
         uint64_t idle_timeout_ns=60_000_000_000, uint64_t header_timeout_ns=10_000_000_000,
         uint64_t time_wait_ns=60_000_000_000, uint64_t now_ns=0, int64_t wall_offset_ns=0,
         bint accept_partial_checksums=False, uint64_t log_bytes=0, bint log_lossless=False,
-        bint log_fields=True,
+        bint log_fields=True, uint32_t windows=0,
     ):
         cdef WorkerConfig config
         if self._worker != NULL:
@@ -126,6 +85,9 @@ cdef class Engine:
         if log_bytes and (log_bytes < RING_BYTES_LEAST or log_bytes & (log_bytes - 1) or log_bytes > 1 << 32):
             raise ValueError(f"log_bytes: a power of two from {<int>RING_BYTES_LEAST} to 2^32, or 0")
         memset(&config, 0, sizeof(config))
+        if windows and not WINDOWS_LEAST <= windows <= 1 << 20:
+            raise ValueError(f"windows: {<int>WINDOWS_LEAST} to 2^20, or 0")
+        config.windows = windows
         config.log_bytes = log_bytes
         config.log_lossless = log_lossless
         config.log_wants = LOG_WANTS_FIELDS if log_fields else 0
@@ -151,6 +113,8 @@ cdef class Engine:
         if worker_init(self._worker, &config, &image[0], now_ns) != 0:
             raise MemoryError(f"no memory for {connections} connections")
         self._images._worker = self._worker
+        self._windows = _Windows()
+        self._windows._worker = self._worker
         self._wake_fd = self._worker.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._accept_partial = accept_partial_checksums
         self._set_addresses(addresses, set(own_addresses), port)
@@ -297,6 +261,29 @@ cdef class Engine:
 
     def images_held(self):
         return self._images.release()
+
+    @property
+    def image_serial(self):
+        return self._images.serial
+
+    def image_serials(self):
+        return self._images.serials()
+
+    def wake_readers(self, int fd):
+        self._worker.service.windows.reader_fd = fd
+
+    def next_window(self):
+        return self._windows.next_wanted()
+
+    def window_memory(self, uint32_t window):
+        return self._windows.memory(window)
+
+    def sum_window(self, uint32_t window, uint32_t octets):
+        self._windows.fill_sums(window, octets)
+
+    def finish_window(self, uint32_t window, bint sound):
+        self._windows.finish(window, sound)
+        os.eventfd_write(self._wake_fd, 1)
 
     def format_log(self, LogFormat form not None, uint8_t[::1] out not None):
         cdef uint64_t lines = 0

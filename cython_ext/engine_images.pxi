@@ -6,6 +6,7 @@ cdef class _Images:
 
     cdef Worker *_worker
     cdef list _held
+    cdef readonly uint32_t serial
 
     def __cinit__(self, const uint8_t[::1] first not None):
         self._held = [None] * GENERATIONS_MOST
@@ -28,9 +29,17 @@ cdef class _Images:
             return False
         number = self._held.index(None)
         self._held[number] = image
+        self.serial += 1
         store_open(&self._worker.service.stores[number], &image[0])
+        self._worker.service.stores[number].serial = self.serial
         atomic_store_u32(&self._worker.offered, number)
         return True
+
+    def serials(self):
+        """Of the images that are held."""
+        return {
+            self._worker.service.stores[i].serial for i in range(GENERATIONS_MOST) if self._held[i] is not None
+        }
 
     @property
     def offered(self):

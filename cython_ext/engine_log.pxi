@@ -1,5 +1,13 @@
 """Part of engine.pyx: how lines of the access log are made of its records."""
 
+from cython_ext.accesslog.format cimport (
+    PIECES_MOST, PIECE_BODY_BYTES_SENT, PIECE_HTTP_HOST, PIECE_HTTP_REFERER, PIECE_HTTP_USER_AGENT, PIECE_MSEC,
+    PIECE_REMOTE_ADDR, PIECE_REMOTE_PORT, PIECE_REQUEST, PIECE_REQUEST_METHOD, PIECE_REQUEST_URI,
+    PIECE_SERVER_PROTOCOL, PIECE_STATUS, PIECE_TEXT, PIECE_TIME_ISO8601, PIECE_TIME_LOCAL, Format,
+    format_records, line_bytes_most,
+)
+from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RING_BYTES_LEAST
+
 LOG_VARIABLES = {
     "remote_addr": <int>PIECE_REMOTE_ADDR,
     "remote_port": <int>PIECE_REMOTE_PORT,

@@ -270,8 +270,8 @@ cdef class Simulation:
 cdef int _link_config(LinkConfig *way, settings) except -1:
     """From keywords; an unknown one is a KeyError."""
     known = {
-        "rate_bps", "delay_ns", "queue_bytes", "late_ns", "loss_ppm", "bad_ppm", "good_ppm", "bad_loss_ppm",
-        "reorder_ppm", "duplicate_ppm", "corrupt_ppm", "largest",
+        "rate_bps", "delay_ns", "queue_bytes", "mark_bytes", "late_ns", "loss_ppm", "bad_ppm", "good_ppm",
+        "bad_loss_ppm", "reorder_ppm", "duplicate_ppm", "corrupt_ppm", "largest",
     }
     for name in settings:
         if name not in known:
@@ -279,6 +279,7 @@ cdef int _link_config(LinkConfig *way, settings) except -1:
     way.rate_bps = settings.get("rate_bps", 0)
     way.delay_ns = settings.get("delay_ns", 0)
     way.queue_bytes = settings.get("queue_bytes", 0)
+    way.mark_bytes = settings.get("mark_bytes", 0)
     way.late_ns = settings.get("late_ns", 0)
     way.loss_ppm = settings.get("loss_ppm", 0)
     way.bad_ppm = settings.get("bad_ppm", 0)

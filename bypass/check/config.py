@@ -5,6 +5,7 @@ Finds what `bypass serve` would refuse, all of it at once. Asks nothing of the n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 from bypass.config import KEYS, Resolved, ServeOptions, environment_name, judge_value, resolve
 from bypass.configfile import Mistake, read_file
 from bypass.errors import ConfigError
+from bypass.site.describe import check_rules, places_of
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ def check_settings(file: Path | None, environment: Mapping[str, str]) -> Finding
         return findings
     findings.resolved = resolve({}, environment, file)
     findings.mistakes += _contradictions(findings.resolved)
+    findings.mistakes += _rules_mistakes(findings.resolved)
     return findings
 
 
@@ -67,6 +70,19 @@ def _contradictions(resolved: Resolved) -> list[Mistake]:
     if options.site and not Path(options.site).exists():
         remedy = "Name a folder of files, or an image made by 'bypass build'"
         mistakes.append(_at("site", options, resolved, "there is no such folder or image", remedy))
+    return mistakes
+
+
+def _rules_mistakes(resolved: Resolved) -> list[Mistake]:
+    """In `_redirects` and `_headers` of the folders that are served: of each file the first."""
+    site = Path(resolved.options.site) if resolved.options.site else None
+    if (site is None or not site.is_dir()) and not resolved.site.hosts:
+        return []
+    mistakes = []
+    for error in check_rules(places_of(site, resolved.site)):
+        found = re.fullmatch(r"(?P<file>.*?):(?P<line>\d+): (?P<text>.*)", error.what, re.S)
+        place = (found["file"], int(found["line"]), found["text"]) if found else (error.what, 0, "")
+        mistakes.append(Mistake(*place, "", error.why, error.remedy))
     return mistakes
 
 

@@ -28,7 +28,7 @@ def maker_for(options: ServeOptions, config: Path | None) -> ImageMaker:
     """Away from the worker's CPU, where there is another. config: the settings file."""
     others = os.sched_getaffinity(0) - {options.cpu} if options.cpu >= 0 else set()
     site = Path(options.site) if options.site else None
-    return ImageMaker(site, options.max_memory or None, others, config)
+    return ImageMaker(site, options.max_memory or None, others, config, options.large_file)
 
 
 @contextmanager

@@ -67,6 +67,8 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
     "--connections-per-source", metavar="N", help="Open connections of one source.  [default: no limit]"
 )
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
+@click.option("--large-file", metavar="SIZE", help="Bodies of an image that stay on disk.  [default: 64M]")
+@click.option("--large-memory", metavar="SIZE", help="Memory for parts of them.  [default: 256M]")
 @click.option("--access-log", metavar="FILE", help="A line for every response; - is stdout.  [default: none]")
 @click.option(
     "--log-format",
@@ -134,7 +136,9 @@ def run(options: ServeOptions, messages: Messages, config: Path | None, places: 
             image = stack.enter_context(maker.make(progress))
         stop.check()
         stack.enter_context(tuned(options, plan, messages.say))
-        server = stack.enter_context(open_server(plan, image.buffer, kernel_parts(), messages.warn))
+        server = stack.enter_context(
+            open_server(plan, image.buffer, kernel_parts(), messages.warn, image.large)
+        )
         reopeners.append(server.reopen_log)
         stop.attend()
         stack.enter_context(reloading(server, image, maker, options, places, reload_wanted, messages))

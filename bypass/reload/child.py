@@ -17,11 +17,14 @@ from pathlib import Path
 from bypass.config import resolve
 from bypass.errors import BypassError
 from bypass.site.builder import SiteBuilder
-from bypass.site.image import is_image, open_image
-from bypass.site.output import compile_to_memfd, copy_to_memfd
+from bypass.site.image import is_image
+from bypass.site.large import LargeBodies, copy_without_large
+from bypass.site.limits import default_limit_bytes
+from bypass.site.output import compile_to_memfd, seal
 
 MESSAGE_BYTES = 1 << 16
 PROGRESS_S = 0.1
+NEVER = 1 << 63
 NICENESS = 5
 
 
@@ -45,29 +48,50 @@ _builders: dict[tuple[Path | None, int | None], SiteBuilder] = {}
 """One for each site that was asked for: it knows what it made last."""
 
 
-def make(path: Path | None, config: Path | None, max_bytes: int | None, speaker: Speaker) -> int:
-    """A descriptor of a sound image in memory that nobody can change. Raises SiteError and ConfigError.
+def make(
+    path: Path | None, config: Path | None, max_bytes: int | None, large_bytes: int, speaker: Speaker
+) -> tuple[int, LargeBodies | None]:
+    """A descriptor of a sound image in memory that nobody can change, and what of an image stays on disk:
+    bodies of `large_bytes` and more, 0: nothing. Raises SiteError and ConfigError.
 
     config: the settings file, read anew each time."""
     if path is None or not is_image(path):
         settings = resolve({}, {}, config).site
         builder = _builders.setdefault((path, max_bytes), SiteBuilder(path, max_bytes=max_bytes))
-        return compile_to_memfd(path, config=settings, progress=speaker.progress, builder=builder)[0]
-    fd = copy_to_memfd(path, max_bytes=max_bytes)
+        return compile_to_memfd(path, config=settings, progress=speaker.progress, builder=builder)[0], None
+    fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        open_image(fd, str(path)).close()
+        limit = default_limit_bytes() if max_bytes is None else max_bytes
+        large = copy_without_large(path, fd, large_bytes=large_bytes or NEVER, max_bytes=limit)
+        seal(fd)
     except BaseException:
         os.close(fd)
         raise
-    return fd
+    return fd, large
+
+
+def say_made(speaker: Speaker, fd: int, large: LargeBodies | None) -> None:
+    if large is None:
+        speaker.say({"made": True}, fd)
+        return
+    table = os.memfd_create("bypass-large", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(table), "wb") as file:
+            file.write(json.dumps(large.places).encode())
+        facts: dict[str, object] = {"made": True, "size": large.size_bytes, "mtime_ns": large.mtime_ns}
+        speaker.say(facts, fd, large.fd, table)
+    finally:
+        os.close(table)
+        large.close()
 
 
 def answer(request: dict[str, object], speaker: Speaker) -> None:
-    limit = request["max_bytes"]
+    limit, large_bytes = request["max_bytes"], request["large_bytes"]
     assert limit is None or isinstance(limit, int)
+    assert isinstance(large_bytes, int)
     try:
         path, config = (Path(str(request[key])) if request[key] else None for key in ("path", "config"))
-        fd = make(path, config, limit, speaker)
+        fd, large = make(path, config, limit, large_bytes, speaker)
     except BypassError as error:
         facts = {"kind": type(error).__name__, "what": error.what, "why": error.why, "remedy": error.remedy}
         speaker.say({"error": facts})
@@ -77,7 +101,7 @@ def answer(request: dict[str, object], speaker: Speaker) -> None:
             {"error": {"kind": "SiteError", "what": str(request["path"]), "why": words, "remedy": ""}}
         )
     else:
-        speaker.say({"made": True}, fd)
+        say_made(speaker, fd, large)
         os.close(fd)
 
 

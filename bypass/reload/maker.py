@@ -12,21 +12,25 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from bypass import errors
 from bypass.errors import BypassError
 from bypass.reload.child import MESSAGE_BYTES
 from bypass.site.compile import Progress
 from bypass.site.image import SiteImage, open_image
+from bypass.site.large import LargeBodies
 
 _END_S = 2.0
+
+Facts = dict[str, Any]
 
 
 class ImageMaker:
     """Makes images of one folder, or copies of one image file. One at a time.
 
-    path: None where the virtual hosts of `config`, a settings file that is read anew each time, are all.
+    large_bytes: bodies of an image file that are this large stay on disk (SiteImage.large), 0: none. path:
+    None where the virtual hosts of `config`, a settings file that is read anew each time, are all.
     cpus: where the process may run, empty: anywhere. Started when first used; one that was lost is replaced.
     """
 
@@ -36,9 +40,11 @@ class ImageMaker:
         max_bytes: int | None,
         cpus: Collection[int] = (),
         config: Path | None = None,
+        large_bytes: int = 0,
     ) -> None:
         self.path = path
         self._config = config
+        self._large_bytes = large_bytes
         self._max_bytes = max_bytes
         self._cpus = cpus
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,10 +55,10 @@ class ImageMaker:
         ends the making."""
         channel = self._started()
         paths = {"path": _absolute(self.path), "config": _absolute(self._config)}
-        request = {**paths, "max_bytes": self._max_bytes}
+        request = {**paths, "max_bytes": self._max_bytes, "large_bytes": self._large_bytes}
         try:
             channel.send(json.dumps(request).encode())
-            fd = self._image(channel, progress)
+            facts, descriptors = self._image(channel, progress)
         except BypassError:
             raise
         except OSError:
@@ -61,9 +67,13 @@ class ImageMaker:
             self.close()
             raise
         try:
-            return open_image(fd, str(self.path or "site"), made_here=True)  # or checked, by the process
+            # Made here, or checked, by the process.
+            image = open_image(descriptors[0], str(self.path or "site"), made_here=True)
+            if len(descriptors) > 1:
+                image.large = _large(facts, descriptors)
+            return image
         finally:
-            os.close(fd)
+            os.close(descriptors[0])
 
     def close(self) -> None:
         if self._channel is not None:
@@ -103,14 +113,14 @@ class ImageMaker:
         self._channel = ours
         return ours
 
-    def _image(self, channel: socket.socket, progress: Progress | None) -> int:
+    def _image(self, channel: socket.socket, progress: Progress | None) -> tuple[Facts, list[int]]:
         while True:
             message, descriptors = _receive(channel)
             if not message:
                 raise self._lost()
             facts = json.loads(message)
             if descriptors:
-                return descriptors[0]
+                return facts, descriptors
             if "error" in facts:
                 raise _error(facts["error"])
             if progress is not None:
@@ -133,12 +143,21 @@ def _absolute(path: Path | None) -> str:
 def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
     descriptors = array.array("i")
     message, ancillary, _, _ = channel.recvmsg(
-        MESSAGE_BYTES, socket.CMSG_LEN(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
+        MESSAGE_BYTES, socket.CMSG_LEN(3 * descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
     )
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
     return message, list(descriptors)
+
+
+def _large(facts: Facts, descriptors: list[int]) -> LargeBodies:
+    """From what the process says, and the file and the table that it hands over."""
+    _, file, table = descriptors
+    with os.fdopen(table, "rb") as places:
+        places.seek(0)
+        found = tuple((int(offset), int(size)) for offset, size in json.load(places))
+    return LargeBodies(file, facts["size"], facts["mtime_ns"], found)
 
 
 def _error(facts: dict[str, str]) -> BypassError:

@@ -79,6 +79,7 @@ class Plan:
     congestion: Congestion = "cubic"
     connections_per_source: int = 0
     log: LogPlan | None = None
+    windows: int = 0
 
     @property
     def locked_bytes(self) -> int:
@@ -143,6 +144,7 @@ def make_plan(
         congestion=options.congestion,
         connections_per_source=options.connections_per_source,
         log=log_plan(options, options.access_log) if options.access_log else None,
+        windows=options.large_memory >> 20 if options.large_file else 0,
     )
 
 

@@ -17,8 +17,10 @@ from functools import partial
 from bypass.accesslog.writer import AccessLog, sink_for
 from bypass.errors import BypassError, UnavailableError
 from bypass.nic.quirks import quirks_of
+from bypass.serve.bodies import BodyReaders
 from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket, open_log
 from bypass.serve.plan import Plan
+from bypass.site.large import LargeBodies
 from bypass.worker import Worker
 
 REFUSALS = {
@@ -72,6 +74,7 @@ class Server:
         self._program = program
         self._unserved: set[int] = set()
         self.access_log: AccessLog | None = None
+        self.readers: BodyReaders | None = None
 
     @property
     def zero_copy(self) -> bool:
@@ -95,9 +98,16 @@ class Server:
     def counters(self) -> dict[str, int]:
         return self._engine.counters()
 
-    def offer_image(self, image: memoryview) -> bool:
-        """Serves `image` from the next turn of the worker on. False while there is no place for it."""
-        return self._engine.offer_image(image)
+    def offer_image(self, image: memoryview, large: LargeBodies | None = None) -> bool:
+        """Serves `image` from the next turn of the worker on, with the bodies that are not in it; owns these
+        when it returns True. False while there is no place for it."""
+        if self.readers is not None and large is not None:
+            self.readers.register(self._engine.image_serial + 1, large)
+        if self._engine.offer_image(image):
+            return True
+        if self.readers is not None:
+            self.readers.withdraw(self._engine.image_serial + 1)
+        return False
 
     @property
     def image_taken(self) -> bool:
@@ -159,9 +169,16 @@ class Server:
 
 
 @contextmanager
-def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _unheard) -> Iterator[Server]:
+def open_server(
+    plan: Plan,
+    image: memoryview,
+    parts: Parts,
+    notice: Notice = _unheard,
+    large: LargeBodies | None = None,
+) -> Iterator[Server]:
     """Serves `image` from entry to exit. Raises BypassError; then nothing is left attached or open.
 
+    large: the bodies that are not in the image; they are closed at the end.
     notice: is told, before the yield, what is had in place of what was hoped for.
     """
     with ExitStack() as stack:
@@ -181,6 +198,9 @@ def open_server(plan: Plan, image: memoryview, parts: Parts, notice: Notice = _u
         worker = Worker(engine, spin_ns=plan.poll.spin_ns, sleep_ms=plan.poll.sleep_ms, cpu=plan.cpu)
         usable = partial(parts.interface_usable, plan.interface)
         server = Server(plan, mode, engine, sockets, worker, program, usable)
+        if plan.windows:
+            server.readers = stack.enter_context(closing(BodyReaders(engine, notice)))
+            server.readers.register(0, large)
         if plan.log and sink:
             server.access_log = stack.enter_context(closing(open_log(engine, plan.log, sink, notice)))
         stack.callback(program.detach)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
@@ -112,6 +113,23 @@ def rules_stamp(places: Iterable[Place], folder: Path) -> tuple[object, ...]:
             except OSError:
                 found.append(None)
     return tuple(found)
+
+
+def check_rules(places: Iterable[Place]) -> list[SiteError]:
+    """What is wrong with the rules files of these folders: of each file the first mistake."""
+    found: list[SiteError] = []
+    for place in places:
+        root, settings = place.root, place.settings
+        readers: list[Callable[[], object]] = [
+            partial(_redirects, root, settings),
+            partial(_rules_file, root, settings.headers_file, parse_headers),
+        ]
+        for read in readers:
+            try:
+                read()
+            except SiteError as error:
+                found.append(error)
+    return found
 
 
 def describe(

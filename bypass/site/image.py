@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from bypass.errors import SiteError
 from bypass.site.index import find
@@ -33,6 +34,9 @@ from bypass.site.layout import (
 from bypass.site.sections import Header
 from bypass.site.validate import check_image
 
+if TYPE_CHECKING:
+    from bypass.site.large import LargeBodies
+
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
@@ -49,11 +53,13 @@ class StoredResponse:
 
 
 class SiteImage:
-    """A checked image. `buffer` is the whole of it, for the engine; it is valid until close()."""
+    """A checked image. `buffer` is the whole of it, for the engine; it is valid until close(). large: where
+    its large bodies are, when they are not in the buffer; whoever serves it closes them."""
 
     def __init__(self, buffer: memoryview, header: Header) -> None:
         self.buffer = buffer
         self.header = header
+        self.large: LargeBodies | None = None
         lie = header.sections
         self._slots = buffer[lie.span("slots_count")]
         self._paths = buffer[lie.span("paths_bytes")]

@@ -26,6 +26,7 @@ LINES_MOST = 4096
 LINE_BYTES_MOST = 1024
 RESPONSE_CLOSE = 1
 RESPONSE_CARE = 2
+RESPONSE_LARGE = 4
 CODINGS = ("", "gzip", "br", "zstd")
 """enum image_coding, by number."""
 

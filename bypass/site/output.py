@@ -81,7 +81,7 @@ def compile_to_memfd(
     fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         summary = builder.build(fd, config, progress=progress)
-        _seal(fd)
+        seal(fd)
     except BaseException:
         os.close(fd)
         raise
@@ -103,7 +103,7 @@ def copy_to_memfd(image: Path, *, max_bytes: int | None = None) -> int:
                 )
             while os.sendfile(fd, source.fileno(), None, 1 << 30):
                 pass
-        _seal(fd)
+        seal(fd)
     except OSError as error:
         os.close(fd)
         raise SiteError(f"{image}: cannot be read", why=error.strerror or str(error)) from None
@@ -113,7 +113,8 @@ def copy_to_memfd(image: Path, *, max_bytes: int | None = None) -> int:
     return fd
 
 
-def _seal(fd: int) -> None:
+def seal(fd: int) -> None:
+    """Nobody can change what is in this anonymous memory from now on."""
     # Not F_SEAL_WRITE: before kernel 6.7 that forbids shared mappings, read-only ones too.
     resize = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
     try:

@@ -31,6 +31,7 @@
     X(ADDRESS_DEFENDED, "address_defended", "announcements in answer to such a claim (RFC 5227 2.4)") \
     X(PATH_MTU_LOWERED, "path_mtu_lowered", "connections whose segments an ICMP error made smaller") \
     X(PATH_MTU_IGNORED, "path_mtu_ignored", "ICMP path MTU errors that fit no segment in flight, or change nothing") \
+    X(PATH_MTU_RAISED, "path_mtu_raised", "connections whose segments became larger again after ten minutes") \
     X(SYN_RECEIVED, "syn_received", "connection requests") \
     X(COOKIES_SENT, "cookies_sent", "connection requests answered by a SYN cookie: too many half-open, or table full") \
     X(COOKIES_ACCEPTED, "cookies_accepted", "connections that a SYN cookie opened") \
@@ -62,6 +63,7 @@
     X(FAST_RETRANSMIT, "fast_retransmits", "fast retransmits begun") \
     X(RTO, "retransmission_timeouts", "retransmission timeouts") \
     X(SPURIOUS_RTO, "spurious_timeouts", "retransmission timeouts found to be in vain, and undone (RFC 4015)") \
+    X(SPURIOUS_RECOVERY, "spurious_recoveries", "reductions undone: DSACKs told that nothing had been lost (RFC 3708)") \
     X(TAIL_PROBES, "tail_loss_probes", "tail loss probes sent (RFC 8985)") \
     X(TAIL_LOSS, "tail_losses_repaired", "losses that a tail loss probe repaired") \
     X(ECN_REDUCTIONS, "ecn_reductions", "window reductions because of ECN (RFC 3168)") \
@@ -77,6 +79,8 @@
     X(IDLE_TIMEOUTS, "idle_timeouts", "connections closed after idling or making no progress") \
     X(NO_REQUEST_BUFFER, "no_request_buffer", "segments not taken: no buffer for a partial request") \
     X(NO_QUEUE_BLOCK, "no_queue_block", "times a response queue could not grow") \
+    X(BODY_WAITS, "body_waits", "times a connection waited for a part of a large file to be read") \
+    X(BODY_FAILED, "body_failed", "connections given up: their file could not be read, or is not what it was") \
     X(TIMERS, "timers", "connections that the timer wheel had looked at") \
     X(LOG_DROPPED, "log_dropped", "responses that the access log had no room for") \
     X(NO_NOTE, "no_note", "responses made otherwise: no room for a location, or for several ranges") \

@@ -59,6 +59,7 @@ struct image_response {
 };
 
 #define IMAGE_RESPONSE_CLOSE 1     /* the connection closes after this response */
+#define IMAGE_RESPONSE_LARGE 4      /* the body is not in the image: body_offset is its number among the large ones */
 #define IMAGE_RESPONSE_CARE 2      /* its resource says what else there is to decide */
 
 enum image_coding { IMAGE_CODING_IDENTITY, IMAGE_CODING_GZIP, IMAGE_CODING_BR, IMAGE_CODING_ZSTD };

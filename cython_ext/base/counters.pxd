@@ -34,6 +34,7 @@ cdef extern from "abi/counters.h" nogil:
         C_ADDRESS_DEFENDED
         C_PATH_MTU_LOWERED
         C_PATH_MTU_IGNORED
+        C_PATH_MTU_RAISED
         C_SYN_RECEIVED
         C_COOKIES_SENT
         C_COOKIES_ACCEPTED
@@ -65,6 +66,7 @@ cdef extern from "abi/counters.h" nogil:
         C_FAST_RETRANSMIT
         C_RTO
         C_SPURIOUS_RTO
+        C_SPURIOUS_RECOVERY
         C_TAIL_PROBES
         C_TAIL_LOSS
         C_ECN_REDUCTIONS
@@ -81,6 +83,8 @@ cdef extern from "abi/counters.h" nogil:
         C_NO_REQUEST_BUFFER
         C_NO_NOTE
         C_NO_QUEUE_BLOCK
+        C_BODY_WAITS
+        C_BODY_FAILED
         C_TIMERS
         C_LOG_DROPPED
         C_WORKER_TURNS

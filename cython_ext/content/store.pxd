@@ -18,6 +18,7 @@ cdef extern from "abi/image.h" nogil:
         IMAGE_ETAG_BYTES
         IMAGE_NONE
         IMAGE_RESPONSE_CLOSE
+        IMAGE_RESPONSE_LARGE
         IMAGE_RESPONSE_CARE
         IMAGE_CODING_IDENTITY
         IMAGE_CODING_GZIP
@@ -156,6 +157,7 @@ cdef struct Store:
     const image_policy *policies
     const image_line *lines
     const uint8_t *texts
+    uint32_t serial                 # of the image: no two of an engine's have the same
 
 
 cdef inline void store_open(Store *store, const uint8_t *image) noexcept nogil:

@@ -19,6 +19,7 @@ cdef enum FieldName:
     FIELD_CONTENT_LENGTH
     FIELD_TRANSFER_ENCODING
     FIELD_EXPECT
+    FIELD_ACCEPT_ENCODING
     FIELD_IF_MATCH
     FIELD_IF_NONE_MATCH
     FIELD_IF_MODIFIED_SINCE
@@ -76,6 +77,8 @@ cdef inline FieldName field_name(const uint8_t *name, uint32_t octets) noexcept 
         return FIELD_EXPECT
     if octets == 5 and same_lower(name, octets, b"range", 5):
         return FIELD_RANGE
+    if octets == 15 and same_lower(name, octets, b"accept-encoding", 15):
+        return FIELD_ACCEPT_ENCODING
     return condition_name(name, octets) if octets >= 8 and (name[0] | 32) == 105 else FIELD_OTHER
 
 

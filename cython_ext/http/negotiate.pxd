@@ -14,7 +14,7 @@ from cython_ext.content.store cimport (
 )
 from cython_ext.http.field cimport is_token_octet, same_lower
 from cython_ext.http.request cimport Request
-from cython_ext.http.walk cimport Text, Walk, next_line, walk_begin
+from cython_ext.http.walk cimport Walk, next_line, walk_begin
 
 cdef enum:
     CODINGS = 4
@@ -72,23 +72,26 @@ cdef inline void read_weights(const Request *request, Weights *weights) noexcept
     cdef uint32_t i
     for i in range(6):
         weights.of[i] = -1
-    weights.given = False
+    weights.given = request.accepts != 0
+    if request.accepts == 1:
+        take_weights(request.accept, request.accept_bytes, weights)
+    if request.accepts <= 1:
+        return
     walk_begin(&walk, request)
     while next_line(&walk):
         if same_lower(walk.name, walk.name_bytes, b"accept-encoding", 15):
-            weights.given = True
-            take_weights(&walk.value, weights)
+            take_weights(walk.value.octets, walk.value.bytes, weights)
 
 
-cdef inline void take_weights(const Text *value, Weights *weights) noexcept nogil:
+cdef inline void take_weights(const uint8_t *value, uint32_t octets, Weights *weights) noexcept nogil:
     """#( codings [ weight ] ): items between commas."""
     cdef uint32_t i = 0
     cdef uint32_t end
-    while i < value.bytes:
+    while i < octets:
         end = i
-        while end < value.bytes and value.octets[end] != 44:
+        while end < octets and value[end] != 44:
             end += 1
-        take_weight(value.octets + i, end - i, weights)
+        take_weight(value + i, end - i, weights)
         i = end + 1
 
 

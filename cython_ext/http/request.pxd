@@ -10,9 +10,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr
 
 from cython_ext.http.field cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_IF_MATCH, FIELD_TRANSFER_ENCODING,
-    coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet, is_value_octet,
-    list_has_token, parse_length, same_word,
+    FIELD_ACCEPT_ENCODING, FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_IF_MATCH,
+    FIELD_TRANSFER_ENCODING, coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet,
+    is_value_octet, list_has_token, parse_length, same_word,
 )
 
 cdef enum:
@@ -39,6 +39,9 @@ cdef struct Request:
     uint32_t target_bytes
     const uint8_t *host             # value of Host
     uint32_t host_bytes
+    const uint8_t *accept           # value of the last Accept-Encoding
+    uint32_t accept_bytes
+    uint32_t accepts                # how many there are
     const uint8_t *fields           # the field lines
     uint32_t fields_bytes
     uint32_t head_bytes             # from the start to behind the empty line that ends the head
@@ -85,6 +88,7 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
     request.conditional = False
     request.content_length = 0
     request.host_bytes = 0
+    request.accepts = 0
     if octets == 1 and data[0] == 13:
         return REQUEST_NEED_MORE
     verdict = parse_request_line(data, octets, &i, request)
@@ -261,6 +265,10 @@ cdef inline RequestVerdict take_field(
             request.expects_continue = True
         else:
             request.expects_other = True
+    elif which == FIELD_ACCEPT_ENCODING:
+        request.accept = value
+        request.accept_bytes = value_bytes
+        request.accepts += 1
     elif which >= FIELD_IF_MATCH:
         request.conditional = True
     return REQUEST_DONE

@@ -4,12 +4,16 @@ A frame that is offered either vanishes or is due at the far end at a known time
 changed. Frames wait in a heap by (time, order): equal seeds give equal runs.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from cython_ext.base.chance cimport Chance, chance_below
 from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
+from cython_ext.wire.bytes cimport store_u16
+from cython_ext.wire.checksum cimport sum_octets
+from cython_ext.wire.ethernet cimport ETH_BYTES
+from cython_ext.wire.ipv4 cimport IPV4_BYTES
 
 cdef extern from *:
     """
@@ -25,6 +29,7 @@ cdef struct LinkConfig:
     uint64_t rate_bps               # bits a second, 0: no limit
     uint64_t delay_ns               # one way, besides queue and rate
     uint64_t queue_bytes            # what waits for the rate beyond it is dropped
+    uint64_t mark_bytes             # where more waits, who listens to ECN is told (RFC 3168 5). 0: never
     uint64_t late_ns                # so much later arrives what is reordered
     uint32_t loss_ppm               # random, each frame alone
     uint32_t bad_ppm                # Gilbert-Elliott: from the good state to the bad one, at each frame
@@ -44,6 +49,7 @@ cdef struct LinkCounts:
     uint64_t reordered
     uint64_t duplicated
     uint64_t corrupted
+    uint64_t marked
     uint64_t queue_most             # octets that ever waited
 
 cdef struct Passage:
@@ -104,10 +110,10 @@ cdef inline bint loses(Link *link) noexcept nogil:
 cdef inline bint link_offer(Link *link, const uint8_t *frame, uint32_t octets, uint64_t now_ns) noexcept nogil:
     """A frame enters. False only when the simulation has no slot left for it: it is too small for this run."""
     cdef uint64_t sent_ns, due_ns
-    cdef bint twice
+    cdef bint twice, mark
     link.counts.frames += 1
     link.counts.octets += octets
-    if link.config.largest and octets - 14 > link.config.largest:
+    if link.config.largest and octets - ETH_BYTES > link.config.largest:
         link.counts.too_large += 1
         return True
     if not queue_takes(link, octets, now_ns, &sent_ns):
@@ -116,6 +122,7 @@ cdef inline bint link_offer(Link *link, const uint8_t *frame, uint32_t octets, u
     if loses(link):
         link.counts.lost += 1
         return True
+    mark = link.config.mark_bytes != 0 and sent_ns - now_ns > time_of(link, link.config.mark_bytes)
     due_ns = sent_ns + link.config.delay_ns
     if happens(&link.chance, link.config.reorder_ppm):
         link.counts.reordered += 1
@@ -123,9 +130,14 @@ cdef inline bint link_offer(Link *link, const uint8_t *frame, uint32_t octets, u
     twice = happens(&link.chance, link.config.duplicate_ppm)
     if twice:
         link.counts.duplicated += 1
-        if not carry(link, frame, octets, due_ns):
+        if not carry(link, frame, octets, due_ns, mark):
             return False
-    return carry(link, frame, octets, due_ns)
+    return carry(link, frame, octets, due_ns, mark)
+
+
+cdef inline uint64_t time_of(const Link *link, uint64_t octets) noexcept nogil:
+    """Nanoseconds that the rate needs."""
+    return octets * NS_PER_OCTET_BIT // link.config.rate_bps
 
 
 cdef inline bint queue_takes(Link *link, uint32_t octets, uint64_t now_ns, uint64_t *sent_ns) noexcept nogil:
@@ -139,24 +151,40 @@ cdef inline bint queue_takes(Link *link, uint32_t octets, uint64_t now_ns, uint6
     if waiting + octets > link.config.queue_bytes:
         return False
     link.counts.queue_most = max(link.counts.queue_most, waiting + octets)
-    link.free_ns += <uint64_t>octets * NS_PER_OCTET_BIT // link.config.rate_bps
+    link.free_ns += time_of(link, octets)
     sent_ns[0] = link.free_ns
     return True
 
 
-cdef inline bint carry(Link *link, const uint8_t *frame, uint32_t octets, uint64_t due_ns) noexcept nogil:
-    """Into the heap, perhaps with one bit changed."""
+cdef inline bint carry(
+    Link *link, const uint8_t *frame, uint32_t octets, uint64_t due_ns, bint mark
+) noexcept nogil:
+    """Into the heap, perhaps marked, perhaps with one bit changed."""
     cdef uint32_t slot = pool_take(&link.slots)
+    cdef uint8_t *copy
     cdef uint32_t at
     if slot == NIL:
         return False
-    memcpy(link.memory + <size_t>slot * FRAME_ROOM, frame, octets)
+    copy = link.memory + <size_t>slot * FRAME_ROOM
+    memcpy(copy, frame, octets)
     link.bytes[slot] = octets
+    if mark and congestion_marked(copy + ETH_BYTES):
+        link.counts.marked += 1
     if happens(&link.chance, link.config.corrupt_ppm):
         link.counts.corrupted += 1
-        at = 14 + chance_below(&link.chance, octets - 14)
-        link.memory[<size_t>slot * FRAME_ROOM + at] ^= <uint8_t>(1 << chance_below(&link.chance, 8))
+        at = ETH_BYTES + chance_below(&link.chance, octets - ETH_BYTES)
+        copy[at] ^= <uint8_t>(1 << chance_below(&link.chance, 8))
     heap_push(link, due_ns, slot)
+    return True
+
+
+cdef inline bint congestion_marked(uint8_t *ip) noexcept nogil:
+    """An IPv4 packet whose sender listens gets CE, and its header the right sum."""
+    if ip[0] >> 4 != 4 or ip[1] & 3 == 0:
+        return False
+    ip[1] |= 3
+    store_u16(ip + 10, 0)
+    store_u16(ip + 10, <uint16_t>~sum_octets(ip, IPV4_BYTES))
     return True
 
 

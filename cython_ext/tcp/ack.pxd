@@ -5,7 +5,7 @@ duplicate ACKs and NewReno (RFC 6582)."""
 from libc.stdint cimport uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_DUP_ACKS, C_ECN_REDUCTIONS, C_FAST_RETRANSMIT, C_SPURIOUS_RTO, C_TAIL_LOSS, Counters, count,
+    C_DUP_ACKS, C_ECN_REDUCTIONS, C_FAST_RETRANSMIT, C_SPURIOUS_RECOVERY, C_SPURIOUS_RTO, C_TAIL_LOSS, Counters, count,
 )
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.congestion cimport (
@@ -19,6 +19,7 @@ from cython_ext.tcp.conn cimport (
 from cython_ext.tcp.event cimport EVENT_ACKED, EVENT_CLOSED, EVENT_NONE, EVENT_TIME_WAIT, TcpEvents
 from cython_ext.tcp.flight cimport Flight, flight_all_lost, flight_count, flight_none_lost
 from cython_ext.tcp.loss cimport low_us, rto_arm, rto_disarm, rtt_acked, timer_arm_us
+from cython_ext.tcp.pathmtu cimport mss_acked
 from cython_ext.tcp.rack cimport (
     flight_acked, flight_sack, probe_is_wanted, probe_timeout_us, rack_adapt, rack_detect,
 )
@@ -150,6 +151,9 @@ cdef inline void recover_flight(
     if progress:
         undo_if_spurious(conn, flight, segment, counters)
         settle_probe(conn, flight, counters)
+        mss_acked(conn, flight, counters)
+    if flight.dsack_seen:
+        undo_if_all_in_vain(conn, flight, counters)
     rack_adapt(conn, flight)
     again_us = rack_detect(conn, flight, conn.flags & CONN_RECOVERING != 0, low_us(now_ns))
     if conn.flags & CONN_RECOVERING and seq_le(conn.recover, conn.snd_una):
@@ -173,6 +177,10 @@ cdef inline void recover_flight(
 
 cdef inline void begin_recovery(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:
     count(counters, C_FAST_RETRANSMIT)
+    flight.undo_armed = True
+    flight.undo_octets = 0
+    flight.undo_cwnd = conn.cwnd
+    flight.undo_ssthresh = conn.ssthresh
     prr_begin(conn, flight)
     congestion_loss(conn, flight)
     conn.recover = conn.snd_max
@@ -202,6 +210,22 @@ cdef inline void undo_if_spurious(
         conn.cwnd = max(conn.cwnd, flight.undo_cwnd)
         conn.ssthresh = flight.undo_ssthresh
         conn.recover = conn.snd_una
+
+
+cdef inline void undo_if_all_in_vain(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:
+    """RFC 2883 5, RFC 3708: every octet sent again is reported to have arrived twice, so nothing had been
+    lost: windows go back to what they were."""
+    if not flight.undo_armed or flight.undo_octets == 0:
+        return
+    flight.undo_octets -= min(flight.undo_octets, flight.dsack_octets)
+    if flight.undo_octets or flight.lost:
+        return
+    flight.undo_armed = False
+    count(counters, C_SPURIOUS_RECOVERY)
+    conn.flags &= ~<uint32_t>CONN_RECOVERING
+    conn.cwnd = max(conn.cwnd, flight.undo_cwnd)
+    conn.ssthresh = max(conn.ssthresh, flight.undo_ssthresh)
+    conn.recover = conn.snd_una
 
 
 cdef inline void settle_probe(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:

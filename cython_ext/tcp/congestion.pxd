@@ -165,8 +165,10 @@ cdef inline void congestion_timeout(TcpConn *conn, Flight *flight) noexcept nogi
 
 
 cdef inline void congestion_idle(TcpConn *conn, uint32_t idle_ticks, uint32_t rto_ticks) noexcept nogil:
-    """Nothing was out for longer than a timeout: what is known of the path is old (RFC 5681 4.1)."""
-    if idle_ticks > rto_ticks:
+    """Nothing was out for longer than a timeout: what is known of the path is old (RFC 5681 4.1). Slow start
+    goes on to three quarters of what the window was (RFC 2861 3.1)."""
+    if idle_ticks > rto_ticks and conn.cwnd > initial_window(conn):
+        conn.ssthresh = max(conn.ssthresh, conn.cwnd - conn.cwnd // 4)
         conn.cwnd = min(conn.cwnd, initial_window(conn))
         conn.epoch_at = 0
 

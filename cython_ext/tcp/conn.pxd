@@ -143,6 +143,8 @@ cdef struct TcpConn:
     uint8_t driver              # number of the driver that received the newest segment
     uint8_t dup_acks
     uint8_t timer_kind          # TimerKind
+    uint8_t mss_lowered_at      # tcp/pathmtu
+    uint16_t mss_most           # what mss was before the path made it smaller; 0: nothing did
     uint16_t challenged_at      # tcp/challenge: last answer to a doubtful segment
     uint16_t reassembly         # number of the reassembly block plus 1; 0: nothing is held out of order
 

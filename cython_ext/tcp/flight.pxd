@@ -15,8 +15,13 @@ from libc.string cimport memmove
 from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max, seq_min
 
 cdef enum:
-    FLIGHT_RUNS = 244               # a block of 4 KB
+    FLIGHT_RUNS = 243               # a block of 4 KB
     RUN_SPAN_SHIFT = 6              # what leaves within 1/64 of a round trip is one run
+
+cdef enum MtuProbe:
+    MTU_PROBE_NONE = 0
+    MTU_PROBE_DUE = 1           # the next new octets leave as one
+    MTU_PROBE_OUT = 2           # one is in flight, up to mtu_probe_end
 
 cdef enum RunState:
     RUN_SACKED = 1              # the peer has it
@@ -60,6 +65,12 @@ cdef struct Flight:
     uint32_t undo_ssthresh
     uint32_t undo_timestamp     # our timestamp when the first octets were sent again
     bint undo_possible
+    bint undo_armed             # DSACKs may show that this recovery, or timeout, was in vain
+    uint32_t undo_octets        # sent again in it, and not reported by DSACK
+    uint32_t dsack_octets       # reported by the segment being taken
+    # Path MTU (tcp/pathmtu)
+    uint32_t mtu_probe          # MtuProbe
+    uint32_t mtu_probe_end
     # HyStart++ (RFC 9406)
     uint32_t round_end
     uint32_t round_rtt_us       # least of this round

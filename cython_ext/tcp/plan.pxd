@@ -12,9 +12,10 @@ from cython_ext.tcp.conn cimport (
     TIMER_PROBE, TcpConn, conn_flight, conn_may_send_data,
 )
 from cython_ext.tcp.flight cimport (
-    Flight, FlightRun, flight_next_lost, flight_resent, flight_sent,
+    MTU_PROBE_DUE, Flight, FlightRun, flight_next_lost, flight_resent, flight_sent,
 )
 from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget, rtt_start, timer_arm_us
+from cython_ext.tcp.pathmtu cimport mss_sent
 from cython_ext.tcp.rack cimport probe_is_wanted, probe_timeout_us
 from cython_ext.wire.seqnum cimport seq_lt, seq_max
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_FIN, TCP_PSH
@@ -55,6 +56,8 @@ cdef inline bint plan_new(const TcpConn *conn, const Flight *flight, TcpPlan *pl
     if conn.flags & CONN_PROBE and room == 0:
         room = 1
     plan.octets = <uint32_t>min(min(unsent, room), <uint64_t>conn.mss)
+    if flight != NULL and flight.mtu_probe == MTU_PROBE_DUE and min(unsent, room) >= conn.mss_most > conn.mss:
+        plan.octets = conn.mss_most
     plan.seq = conn.snd_nxt
     plan.offset = out
     plan.again = seq_lt(conn.snd_nxt, conn.snd_max)
@@ -65,7 +68,7 @@ cdef inline bint plan_new(const TcpConn *conn, const Flight *flight, TcpPlan *pl
             return False
         plan.flags |= TCP_PSH
         return True
-    return plan.octets == conn.mss or (plan.octets > 0 and small_segment_is_due(conn, plan.octets))
+    return plan.octets >= conn.mss or (plan.octets > 0 and small_segment_is_due(conn, plan.octets))
 
 
 cdef inline bint small_segment_is_due(const TcpConn *conn, uint32_t octets) noexcept nogil:
@@ -158,7 +161,10 @@ cdef inline void sent_with_flight(
     conn.flags &= ~<uint32_t>(CONN_PROBE | CONN_TAIL_PROBE)
     if conn.flags & CONN_RECOVERING:
         flight.recovery_sent += plan.octets
+    if flight.mtu_probe:
+        mss_sent(conn, flight, plan.seq, end, plan.again, now_ns)
     if plan.again:
+        flight.undo_octets += plan.octets
         flight_resent(flight, plan.seq, end, low_us(now_ns))
     else:
         flight_sent(flight, plan.seq, end, low_us(now_ns))

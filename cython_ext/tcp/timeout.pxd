@@ -14,6 +14,7 @@ from cython_ext.tcp.conn cimport (
 from cython_ext.tcp.flight cimport Flight, flight_all_lost
 from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget
 from cython_ext.tcp.output cimport timestamp_now
+from cython_ext.tcp.pathmtu cimport mss_lower
 from cython_ext.tcp.rack cimport rack_detect
 from cython_ext.wire.seqnum cimport seq_le
 
@@ -36,9 +37,11 @@ cdef inline void timeout_retransmit(
         flight.undo_ssthresh = conn.ssthresh
         flight.undo_timestamp = timestamp_now(conn, now_ns)
         flight.undo_possible = conn.flags & CONN_TIMESTAMPS != 0
+        flight.undo_armed = True
+        flight.undo_octets = 0
     congestion_timeout(conn, flight)
     conn.backoff += 1
-    avoid_black_hole(conn, counters)
+    avoid_black_hole(conn, now_ns, counters)
     conn.recover = conn.snd_max                     # RFC 6582 3.2 step 4
     conn.flags &= ~<uint32_t>(CONN_RECOVERING | CONN_RESEND_FIRST | CONN_TAIL_PROBE)
     if flight != NULL:
@@ -49,13 +52,13 @@ cdef inline void timeout_retransmit(
     rto_arm(conn, now_ns)
 
 
-cdef inline void avoid_black_hole(TcpConn *conn, Counters *counters) noexcept nogil:
+cdef inline void avoid_black_hole(TcpConn *conn, uint64_t now_ns, Counters *counters) noexcept nogil:
     """A path that drops large packets and says nothing (RFC 2923 2.1, RFC 4821 7.7): go smaller."""
     cdef uint16_t small = SMALL_MSS_V6 if conn.flags & CONN_IPV6 else SMALL_MSS_V4
     cdef int timeouts = BLACK_HOLE_LATE if conn.flags & CONN_LARGE_ARRIVES else BLACK_HOLE_TIMEOUTS
     if conn.backoff == timeouts and conn.mss > small and conn.send_queue > small:
         count(counters, C_BLACK_HOLES)
-        conn.mss = small
+        mss_lower(conn, small, now_ns)
         conn.cwnd = small
 
 

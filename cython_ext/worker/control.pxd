@@ -23,4 +23,4 @@ cdef inline void take_control(Worker *worker, Port *port, Spare *spare, uint64_t
         spare.available = False
         port_send(worker, port, &spare.frame)
     elif verdict == CONTROL_PATH_MTU:
-        path_mtu_hint(worker, find_quoted(worker, &hint), hint.mtu, hint.seq)
+        path_mtu_hint(worker, find_quoted(worker, &hint), hint.mtu, hint.seq, now_ns)

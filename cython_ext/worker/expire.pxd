@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_ABORTED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, C_TIMERS, count,
+    C_ABORTED, C_BODY_FAILED, C_HEADER_TIMEOUTS, C_IDLE_TIMEOUTS, C_RTO, C_TIMERS, count,
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.conn cimport (
@@ -14,6 +14,7 @@ from cython_ext.tcp.conn cimport (
 from cython_ext.tcp.flight cimport Flight
 from cython_ext.tcp.input cimport tcp_close, tcp_queue
 from cython_ext.tcp.loss cimport RETRIES_MOST, SYN_ACK_RETRIES_MOST, rto_arm, rto_disarm, rtt_forget
+from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.timeout cimport (
     timeout_probe_window, timeout_reorder, timeout_retransmit, timeout_tail,
 )
@@ -21,7 +22,7 @@ from cython_ext.tcp.timers cimport wheel_list, wheel_next
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
 from cython_ext.worker.accesslog cimport log_is_full, log_last
 from cython_ext.worker.queue cimport drop_buffer
-from cython_ext.worker.service cimport SESSION_CLOSING, Session
+from cython_ext.worker.service cimport SESSION_BROKEN, SESSION_CLOSING, Session
 from cython_ext.worker.session cimport refuse_request, request_buffer, session_is_blocked
 from cython_ext.worker.state cimport Worker, connection_end, connection_flight, log_peer
 from cython_ext.worker.transmit cimport send_bare, send_due, send_syn_ack
@@ -40,6 +41,8 @@ cdef inline uint32_t idle_deadline(const Worker *worker, uint32_t number) noexce
     cdef const Session *session = &worker.sessions[number]
     if conn.state == TCP_TIME_WAIT:
         return conn.active_at + worker.config.time_wait_ticks
+    if session.flags & SESSION_BROKEN:
+        return conn.active_at
     if head_is_awaited(conn, session):
         return session.head_since + worker.config.header_ticks
     return conn.active_at + worker.config.idle_ticks
@@ -76,6 +79,7 @@ cdef inline void expire(Worker *worker, uint32_t number, uint32_t tick, uint64_t
     if tick_passed(tick, idle_deadline(worker, number)):
         if not expire_idle(worker, number, tick, now_ns):
             return
+    mss_consider(conn, connection_flight(worker, conn), now_ns)
     if conn.flags & CONN_RTO_ARMED and tick_passed(tick, conn.rto_at):
         if not expire_rto(worker, number, now_ns):
             return
@@ -96,6 +100,10 @@ cdef inline bint expire_idle(Worker *worker, uint32_t number, uint32_t tick, uin
     cdef Session *session = &worker.sessions[number]
     if conn.state == TCP_TIME_WAIT:
         connection_end(worker, number)
+        return False
+    if session.flags & SESSION_BROKEN:
+        count(&worker.counters, C_BODY_FAILED)
+        give_up(worker, number, now_ns)
         return False
     if head_is_awaited(conn, session):
         if log_is_full(&worker.service):

@@ -9,10 +9,11 @@ from cython_ext.base.counters cimport C_RX_FRAMES, C_RX_OCTETS, C_WORKER_TURNS, 
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.content.store cimport Store
+from cython_ext.content.window cimport windows_ask
 from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.http.date cimport date_make
 from cython_ext.net.input cimport INPUT_CONTROL, INPUT_SEGMENT, InputVerdict, Segment, net_input
-from cython_ext.tcp.conn cimport CONN_OUTPUT_LISTED, TCP_CLOSED, TCP_ESTABLISHED, TCP_SYN_RCVD, TcpConn
+from cython_ext.tcp.conn cimport CONN_OUTPUT_LISTED, TCP_CLOSED, TCP_ESTABLISHED, TCP_SYN_RCVD, TcpConn, tick_of
 from cython_ext.tcp.input cimport tcp_close
 from cython_ext.tcp.table cimport table_hash, table_prefetch
 from cython_ext.wire.bytes cimport prefetch
@@ -24,7 +25,7 @@ from cython_ext.worker.segment cimport resume_blocked, take_segment
 from cython_ext.worker.service cimport SESSION_CLOSING
 from cython_ext.worker.session cimport session_is_idle
 from cython_ext.worker.state cimport (
-    Port, Worker, atomic_load_u32, connection_end, output_list, worker_publish,
+    Port, Worker, atomic_load_u32, connection_end, output_list, output_unpark, worker_publish,
 )
 from cython_ext.worker.transmit cimport Spare, port_flush, send_due
 
@@ -138,6 +139,7 @@ cdef inline uint32_t worker_turn(Worker *worker, uint64_t now_ns) noexcept nogil
     cdef uint32_t second = <uint32_t>((<int64_t>now_ns + worker.config.wall_offset_ns) // 1000000000)
     if second != worker.service.date.second:
         date_make(&worker.service.date, second)
+    worker.service.windows.tick = tick_of(now_ns)
     worker.service.log.wall_ns = <int64_t>now_ns + worker.config.wall_offset_ns
     if atomic_load_u32(&worker.drain) and not worker.service.draining:
         begin_drain(worker)
@@ -147,6 +149,7 @@ cdef inline uint32_t worker_turn(Worker *worker, uint64_t now_ns) noexcept nogil
         if worker.ports[i].fault == 0:
             received += receive_burst(worker, i, now_ns)
     expire_due(worker, now_ns)
+    output_unpark(worker)
     resume_listed(worker, now_ns)
     for i in range(worker.port_count):
         if worker.ports[i].fault == 0:
@@ -154,6 +157,7 @@ cdef inline uint32_t worker_turn(Worker *worker, uint64_t now_ns) noexcept nogil
             worker.ports[i].fault = worker.ports[i].driver.wakeup(worker.ports[i].driver.state)
     count(&worker.counters, C_WORKER_TURNS)
     ring_publish(&worker.service.log)
+    windows_ask(&worker.service.windows)
     if now_ns - worker.published_ns >= PUBLISH_NS:
         worker_publish(worker, now_ns)
     return received

@@ -4,7 +4,7 @@ RFC 1191, RFC 8201; the checks against forgery are those of RFC 5927 4.1 and 7. 
 are repaired by loss recovery, in smaller pieces.
 """
 
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cython_ext.base.counters cimport C_PATH_MTU_IGNORED, C_PATH_MTU_LOWERED, count
@@ -12,6 +12,7 @@ from cython_ext.base.pool cimport NIL
 from cython_ext.net.control cimport PathMtu
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.conn cimport CONN_IPV6, CONN_TIMESTAMPS, TcpConn
+from cython_ext.tcp.pathmtu cimport mss_lower
 from cython_ext.tcp.table cimport table_find, table_hash
 from cython_ext.wire.ipv4 cimport IPV4_BYTES
 from cython_ext.wire.ipv6 cimport IPV6_BYTES
@@ -42,7 +43,9 @@ cdef inline uint32_t segment_bytes_for(const TcpConn *conn, uint32_t mtu) noexce
     return max(mtu, <uint32_t>PATH_MTU_LEAST_V4) - IPV4_BYTES - headers
 
 
-cdef inline bint path_mtu_hint(Worker *worker, uint32_t number, uint32_t mtu, uint32_t seq) noexcept nogil:
+cdef inline bint path_mtu_hint(
+    Worker *worker, uint32_t number, uint32_t mtu, uint32_t seq, uint64_t now_ns
+) noexcept nogil:
     """Lowers the connection's segment size for an IP packet of `mtu` octets; True when it did.
 
     seq: of the quoted segment, which must be in flight. The segment size never grows here.
@@ -53,7 +56,7 @@ cdef inline bint path_mtu_hint(Worker *worker, uint32_t number, uint32_t mtu, ui
         conn = &worker.table.conns[number]
         octets = segment_bytes_for(conn, mtu)
         if octets and octets < conn.mss and seq_in(seq, conn.snd_una, conn.snd_max - conn.snd_una):
-            conn.mss = <uint16_t>octets
+            mss_lower(conn, <uint16_t>octets, now_ns)
             count(&worker.counters, C_PATH_MTU_LOWERED)
             return True
     count(&worker.counters, C_PATH_MTU_IGNORED)

@@ -12,6 +12,7 @@ from cython_ext.accesslog.ring cimport LogRing, ring_release
 from cython_ext.base.counters cimport Counters
 from cython_ext.base.pool cimport NIL, Pool, pool_init, pool_release
 from cython_ext.content.store cimport Store, store_open
+from cython_ext.content.window cimport Windows, windows_release
 from cython_ext.http.body cimport Body
 from cython_ext.http.byterange cimport Extent
 from cython_ext.http.date cimport Date, date_make
@@ -43,6 +44,7 @@ cdef enum SlotFlag:
 
 cdef enum SessionFlag:
     SESSION_CLOSING = 1             # no further request is answered; octets are discarded
+    SESSION_BROKEN = 2              # a body cannot be read: the connection is given up
 
 cdef struct Slot:
     uint32_t response
@@ -70,6 +72,7 @@ cdef struct Service:
     Store stores[GENERATIONS_MOST]
     uint32_t queued[GENERATIONS_MOST]       # responses not wholly acknowledged, by generation
     uint32_t generation
+    Windows windows                 # on bodies that are too large for memory
     LogRing log
     bint log_blocked                # the last look at requests ended because the log was full
     Date date                       # of the current second
@@ -130,6 +133,7 @@ cdef inline void service_release(Service *service) noexcept nogil:
     pool_release(&service.buffers)
     pool_release(&service.blocks)
     ring_release(&service.log)
+    windows_release(&service.windows)
     memset(service, 0, sizeof(Service))
 
 

@@ -8,7 +8,8 @@ is what was sent before.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cython_ext.content.store cimport Store, image_line, image_response, store_copy_body
+from cython_ext.content.store cimport IMAGE_RESPONSE_LARGE, Store, image_line, image_response, store_copy_body
+from cython_ext.content.window cimport windows_copy_body
 from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
 from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_swap
@@ -29,7 +30,8 @@ cdef inline uint16_t source_fill(
     Service *service, Session *session, uint64_t offset, uint32_t octets, uint8_t *out
 ) noexcept nogil:
     """Writes octets [offset, offset + octets) of the stream, counted from the oldest octet not
-    acknowledged, and returns their sum. The queue holds at least that many."""
+    acknowledged, and returns their sum. The queue holds at least that many. Nothing is written that may be
+    sent unless service.windows.verdict stays WINDOW_HERE."""
     cdef uint32_t i = 0
     cdef uint32_t done = 0
     cdef uint32_t step
@@ -72,7 +74,7 @@ cdef inline uint16_t response_fill(
         else:
             total = lead_fill_part(service, response, slot, <uint32_t>position, step, out)
     if step < octets:
-        part = store_copy_body(store, response, position + step - lead_bytes, octets - step, out + step)
+        part = body_fill(service, store, response, position + step - lead_bytes, octets - step, out + step)
         total = sum_add(total, sum_swap(part) if step & 1 else part)
     return total
 
@@ -96,9 +98,18 @@ cdef inline uint16_t made_fill(
         if slot.flags & SLOT_PARTS:
             part = parts_fill(service, store, response, slot_parts(service, slot), position, octets - step, out + step)
         else:
-            part = store_copy_body(store, response, first + position, octets - step, out + step)
+            part = body_fill(service, store, response, first + position, octets - step, out + step)
         total = sum_add(total, sum_swap(part) if step & 1 else part)
     return total
+
+
+cdef inline uint16_t body_fill(
+    Service *service, const Store *store, const image_response *response, uint64_t start, uint32_t octets,
+    uint8_t *out,
+) noexcept nogil:
+    if response.flags & IMAGE_RESPONSE_LARGE:
+        return windows_copy_body(&service.windows, store, response, start, octets, out)
+    return store_copy_body(store, response, start, octets, out)
 
 
 cdef inline uint16_t parts_fill(
@@ -133,7 +144,7 @@ cdef inline uint16_t parts_fill(
         position -= text_bytes
         if position < extent.bytes and done < octets:
             step = <uint32_t>min(<uint64_t>(octets - done), extent.bytes - position)
-            sum = store_copy_body(store, response, extent.first + position, step, out + done)
+            sum = body_fill(service, store, response, extent.first + position, step, out + done)
             total = sum_add(total, sum_swap(sum) if done & 1 else sum)
             done += step
             position += step

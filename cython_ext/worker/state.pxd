@@ -10,6 +10,7 @@ from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
 from cython_ext.base.siphash cimport SipKey, siphash
 from cython_ext.base.tally cimport Tally, tally_add, tally_init, tally_release
+from cython_ext.content.window cimport windows_init
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
 from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
@@ -20,6 +21,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.flight cimport Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
+from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
@@ -38,6 +40,8 @@ cdef enum:
     PORTS_MOST = 64                 # drivers of one worker: one per queue
     TX_BATCH_FRAMES = 256
     STASH_FRAMES = 32
+    UNPARKED_A_TURN = 256
+    UNPARK_TICKS = 16
     LISTED_MOST = 1 << 18           # connections whose output is put off: more than that wait for their timers
 
 cdef struct Port:
@@ -56,6 +60,7 @@ cdef struct WorkerConfig:
     uint32_t flights                # connections that may have a flight block at a time
     uint32_t reassemblies           # connections that may hold octets out of order at a time
     uint32_t per_source             # connections that one source may have; 0: as many as there are
+    uint32_t windows                # on large bodies, WINDOW_BYTES each; 0: there are none
     uint64_t log_bytes              # of the access log's ring, a power of two; 0: no log
     bint log_lossless
     uint32_t log_wants              # LogWants
@@ -95,6 +100,9 @@ cdef struct Worker:
     uint32_t listed_mask
     uint32_t listed_head            # free-running
     uint32_t listed_tail
+    uint32_t *parked                # likewise, until a window of a large body is there
+    uint32_t parked_head
+    uint32_t parked_tail
     int wake_fd                     # eventfd that ends a sleep, or -1
     uint32_t stop                   # set by another thread
     uint32_t drain                  # set by another thread
@@ -130,6 +138,7 @@ cdef inline int worker_init(
         return -1
     worker.sessions = <Session *>calloc(config.connections, sizeof(Session))
     worker.listed = <uint32_t *>calloc(ring, sizeof(uint32_t))
+    worker.parked = <uint32_t *>calloc(ring, sizeof(uint32_t))
     worker.listed_mask = ring - 1
     worker.flights = <Flight *>calloc(config.flights, sizeof(Flight))
     if config.per_source and tally_init(&worker.sources, config.connections) != 0:
@@ -140,7 +149,9 @@ cdef inline int worker_init(
     worker.reassemblies = <Reassembly *>calloc(config.reassemblies, sizeof(Reassembly))
     if worker.reassemblies == NULL or pool_init(&worker.reassembly_pool, config.reassemblies) != 0:
         return -1
-    return 0 if worker.sessions != NULL and worker.listed != NULL else -1
+    if config.windows and windows_init(&worker.service.windows, config.windows) != 0:
+        return -1
+    return 0 if worker.sessions != NULL and worker.listed != NULL and worker.parked != NULL else -1
 
 
 cdef inline void worker_release(Worker *worker) noexcept nogil:
@@ -150,12 +161,14 @@ cdef inline void worker_release(Worker *worker) noexcept nogil:
     service_release(&worker.service)
     free(worker.sessions)
     free(worker.listed)
+    free(worker.parked)
     free(worker.flights)
     free(worker.reassemblies)
     pool_release(&worker.flight_pool)
     pool_release(&worker.reassembly_pool)
     worker.sessions = NULL
     worker.listed = NULL
+    worker.parked = NULL
     worker.flights = NULL
     worker.reassemblies = NULL
 
@@ -175,6 +188,7 @@ cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noe
         count(&worker.counters, C_NO_FLIGHT_BLOCK)
         return
     flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, low_us(now_ns))
+    mss_consider(conn, &worker.flights[conn.flight], now_ns)
 
 
 cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:
@@ -232,6 +246,38 @@ cdef inline void output_list(Worker *worker, uint32_t number) noexcept nogil:
     conn.flags |= CONN_OUTPUT_LISTED
     worker.listed[worker.listed_head & worker.listed_mask] = number
     worker.listed_head += 1
+
+
+cdef inline void output_park(Worker *worker, uint32_t number) noexcept nogil:
+    """Puts the connection's output off until a window is filled."""
+    cdef TcpConn *conn = &worker.table.conns[number]
+    if conn.flags & CONN_OUTPUT_LISTED or worker.parked_head - worker.parked_tail > worker.listed_mask:
+        return
+    conn.flags |= CONN_OUTPUT_LISTED
+    worker.parked[worker.parked_head & worker.listed_mask] = number
+    worker.parked_head += 1
+
+
+cdef inline void output_unpark(Worker *worker) noexcept nogil:
+    """Windows were filled, or may be given up by now: those that wait are listed, a bounded number a turn."""
+    cdef uint32_t filled = atomic_load_u32(&worker.service.windows.filled)
+    cdef uint32_t until = worker.parked_head
+    cdef uint32_t number
+    cdef int _i
+    if filled == worker.service.windows.filled_seen and (
+        worker.service.windows.tick - worker.service.windows.unparked_at < UNPARK_TICKS
+    ):
+        return
+    worker.service.windows.unparked_at = worker.service.windows.tick
+    for _i in range(UNPARKED_A_TURN):
+        if worker.parked_tail == until:
+            worker.service.windows.filled_seen = filled
+            return
+        number = worker.parked[worker.parked_tail & worker.listed_mask]
+        worker.parked_tail += 1
+        if worker.table.conns[number].flags & CONN_OUTPUT_LISTED:
+            worker.table.conns[number].flags &= ~<uint32_t>CONN_OUTPUT_LISTED
+            output_list(worker, number)
 
 
 cdef inline void log_peer(Worker *worker, TcpConn *conn) noexcept nogil:

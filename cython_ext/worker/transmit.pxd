@@ -3,13 +3,14 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_RST_SENT, C_TX_FRAMES, C_TX_NO_FRAME, C_TX_OCTETS, C_TX_REFUSED, count, count_many,
+    C_BODY_WAITS, C_RST_SENT, C_TX_FRAMES, C_TX_NO_FRAME, C_TX_OCTETS, C_TX_REFUSED, count, count_many,
 )
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
+from cython_ext.content.window cimport WINDOW_BROKEN, WINDOW_HERE
 from cython_ext.tcp.congestion cimport congestion_idle
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_PROBE, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
     conn_flight, conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport rto_arm, rto_ticks
@@ -18,11 +19,11 @@ from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
 from cython_ext.tcp.reassembly cimport SACK_BLOCKS_MOST, SackBlocks, sack_add, sack_from
 from cython_ext.tcp.syn cimport syn_ack_emit
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.service cimport Session
+from cython_ext.worker.service cimport SESSION_BROKEN, Session
 from cython_ext.worker.session cimport session_window
 from cython_ext.worker.source cimport source_fill
 from cython_ext.worker.state cimport (
-    STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, connection_flight, flight_take, output_list,
+    STASH_FRAMES, TX_BATCH_FRAMES, Port, Worker, connection_flight, flight_take, output_list, output_park,
 )
 
 cdef extern from "abi/sanitize.h" nogil:
@@ -77,6 +78,25 @@ cdef inline bint port_frame(Worker *worker, Port *port, Spare *spare, Frame *fra
     return True
 
 
+cdef inline void give_frame_back(Port *port, Spare *spare, const Frame *frame) noexcept nogil:
+    """Of port_frame, unused."""
+    if spare != NULL and spare.port == port and not spare.available and spare.frame.data == frame.data:
+        spare.available = True
+        return
+    port.stash[port.stash_count] = frame[0]
+    port.stash_count += 1
+
+
+cdef inline void await_body(Worker *worker, uint32_t number) noexcept nogil:
+    """The connection's output waits until a window of its body is there. One that cannot be read ends it: what
+    was promised by the head can no longer be sent."""
+    if worker.service.windows.verdict == WINDOW_BROKEN:
+        worker.sessions[number].flags |= SESSION_BROKEN
+    else:
+        count(&worker.counters, C_BODY_WAITS)
+        output_park(worker, number)
+
+
 cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
     """Sends what windows and frames allow; puts the rest off."""
     cdef TcpConn *conn = &worker.table.conns[number]
@@ -94,12 +114,18 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
             break
         total = 0
         if plan.octets:
+            worker.service.windows.verdict = WINDOW_HERE
             total = source_fill(
                 &worker.service, session, plan.offset, plan.octets, frame.data + conn_payload_offset(conn)
             )
+            if worker.service.windows.verdict != WINDOW_HERE:
+                give_frame_back(port, spare, &frame)
+                await_body(worker, number)
+                break
         frame.bytes = tcp_emit(
             conn, &worker.local, port.mac, frame.data, plan.seq, plan.flags, plan.octets, total,
-            session_window(session), plan.octets > 0 and not plan.again, NULL, now_ns,
+            session_window(session), plan.octets > 0 and not plan.again and not conn.flags & CONN_PROBE, NULL,
+            now_ns,
         )
         port_send(worker, port, &frame)
         if conn.flight == NIL and not plan.again and conn_flight(conn):

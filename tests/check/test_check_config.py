@@ -136,3 +136,18 @@ def test_a_file_that_is_not_there_is_an_error(bypass: Command, tmp_path: Path) -
 )
 def test_lines_are_those_of_the_statement(text: str, path: tuple[str, ...], line: int) -> None:
     assert Lines(text).of(*path) == line
+
+
+def test_rules_in_the_folders_that_are_served_are_looked_at(bypass: Command, tmp_path: Path) -> None:
+    for name in ("main", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "main" / "_redirects").write_text("/a /b\n/c /d 299\n")
+    (tmp_path / "other" / "_headers").write_text("/*\n  Date: now\n")
+    text = f'[serve]\nsite = "{tmp_path}/main"\n[[host]]\nnames = ["other"]\nroot = "other"\n'
+    done = bypass("check", "--config", _written(tmp_path, text), "--json")
+    assert done.exit_code == 78
+    found = {(Path(one["file"]).name, one["line"], one["key"]) for one in json.loads(done.out)["mistakes"]}
+    assert found == {("_redirects", 2, "/c /d 299"), ("_headers", 2, "Date: now")}
+    (tmp_path / "main" / "_redirects").write_text("/a /b\n")
+    (tmp_path / "other" / "_headers").unlink()
+    assert bypass("check", "--config", _written(tmp_path, text)).exit_code == 0

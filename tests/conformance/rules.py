@@ -34,6 +34,7 @@ RFCS = {
     "4821": "packetization layer path MTU discovery",
     "6298": "the retransmission timer",
     "5681": "congestion control",
+    "2861": "idle restart",
     "2018": "selective acknowledgement",
     "6675": "loss recovery with SACK",
     "2883": "duplicate SACK",

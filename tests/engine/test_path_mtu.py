@@ -10,7 +10,17 @@ import pytest
 
 from tests.engine.conftest import MakeHost
 from tests.engine.control import icmp
-from tests.engine.frames import CLIENT, MODULUS, PORT, SERVER, Link, Segment, ip_packet, tcp_header
+from tests.engine.frames import (
+    CLIENT,
+    MODULUS,
+    PORT,
+    SERVER,
+    Link,
+    Options,
+    Segment,
+    ip_packet,
+    tcp_header,
+)
 from tests.engine.host import Host
 from tests.engine.peer import Peer
 from tests.engine.stream import responses
@@ -282,3 +292,86 @@ def test_an_own_address_has_path_mtu_discovery_too(make_host: MakeHost, version:
     host.inject(too_big(peer, 1300))
     peer.get()
     assert host.count("path_mtu_lowered") == 1
+
+
+TEN_MINUTES_MS = 700_000
+
+
+def lowered(host: Host, **options: Any) -> Peer:
+    """A connection with smaller segments because of an ICMP error, all acknowledged."""
+    peer = Peer(host, sack=True, **options).connect()
+    peer.request("/b10k")
+    peer.get()
+    host.inject(too_big(peer, 1300))
+    peer.get()
+    peer.send("A")
+    for _ in peer.acknowledging():
+        pass
+    assert host.count("path_mtu_lowered") == 1
+    return peer
+
+
+def holes(peer: Peer) -> Options:
+    """SACK blocks of what has arrived behind the first gap."""
+    base = (peer.irs or 0) + 1
+    return Options(sack=tuple((base + start, base + end) for start, end in peer.stream.islands()[-3:]))
+
+
+def sizes(peer: Peer, path: str) -> list[int]:
+    """Octets of the segments of a response, all of which arrive."""
+    peer.request(path)
+    return [one.size for got in peer.acknowledging() for one in got if one.size]
+
+
+@pytest.mark.rfc("1191", "6.3", "SHOULD", "a larger path MTU is tried after ten minutes")
+@pytest.mark.rfc("8201", "4", "SHOULD", "a larger path MTU is tried after ten minutes")
+@pytest.mark.rfc("4821", "7", "MAY", "the path MTU is searched upwards by a probe of new octets")
+@VERSIONS
+def test_after_ten_minutes_one_large_segment_is_tried_and_the_others_follow_when_it_arrives(
+    make_host: MakeHost, version: int
+) -> None:
+    host = make_host(idle_timeout_ns=2 * TEN_MINUTES_MS * 1_000_000)
+    large = 1500 - IP_BYTES[version] - 20
+    peer = lowered(host, version=version, mss=large)
+    small = 1300 - IP_BYTES[version] - 20
+    assert max(sizes(peer, "/b1m")) == small
+    host.jump(TEN_MINUTES_MS / 2)
+    assert max(sizes(peer, "/b1m")) == small, "not yet"
+    host.jump(TEN_MINUTES_MS / 2)
+    peer.request("/b1m")
+    first = [one.size for one in peer.get()]
+    assert first.count(large) == 1 and set(first) == {large, small}
+    peer.send("A")
+    rest = [one.size for got in peer.acknowledging() for one in got if one.size]
+    assert set(rest[:-1]) == {large} and host.count("path_mtu_raised") == 1
+
+
+def test_when_the_large_segment_is_lost_they_stay_small_for_another_ten_minutes(make_host: MakeHost) -> None:
+    host = make_host(idle_timeout_ns=4 * TEN_MINUTES_MS * 1_000_000)
+    peer = lowered(host)
+    deliver = peer.take
+    vanished = []
+
+    def path(segment: Segment, driver: int) -> None:
+        if len(segment.payload) > 1260:
+            vanished.append(segment)
+        else:
+            deliver(segment, driver)
+
+    peer.take = path  # type: ignore[method-assign]
+    for round_number in range(1, 3):
+        host.jump(TEN_MINUTES_MS)
+        before = host.count("retransmission_timeouts")
+        start = peer.stream.prefix
+        peer.request("/b1m")
+        for _ in range(2000):
+            if peer.stream.prefix - start > 1 << 20:
+                break
+            if peer.get():
+                peer.send("A", options=holes(peer))
+            else:
+                host.sleep(20)
+        assert peer.stream.prefix - start > 1 << 20
+        assert len(vanished) == round_number, "one is tried, and repaired in pieces"
+        assert host.count("retransmission_timeouts") == before
+    assert host.count("path_mtu_raised") == 0

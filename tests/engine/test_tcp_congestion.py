@@ -206,3 +206,36 @@ def test_a_lost_first_response_of_several_is_sent_again_without_a_fin_never_sent
     for _ in range(3):
         again = peer.ask("A", ack=1)
     assert again[0].seq == 1 and all("F" not in got.flags for got in again)
+
+
+@pytest.mark.rfc("5681", "4.1", "SHOULD", "after an idle timeout the window is no more than the initial one")
+@pytest.mark.rfc("9438", "5.8", "SHOULD", "CUBIC after idling begins again with the restart window")
+@pytest.mark.rfc("2861", "3.1", "SHOULD", "slow start after idling ends at three quarters of the old window")
+@pytest.mark.parametrize("congestion", ["newreno", "cubic"])
+def test_after_idling_the_window_begins_anew_and_knows_how_far_it_came(
+    make_host: MakeHost, congestion: str
+) -> None:
+    host = make_host(congestion=congestion)
+    peer = Peer(host, scale=7, window=60000).connect()
+    peer.fetch("/b1m")
+    peer.request("/b1m")
+    full = sum(sizes(peer.get()))
+    assert full > 50 * MSS, "without a pause the window is what it was"
+    peer.send("A")
+    for _ in peer.acknowledging():
+        pass
+    host.sleep(5000, 100)
+    peer.request("/b1m")
+    assert sizes(peer.get()) == [MSS] * 10
+    reached = 0
+    while got := peer.ask("A"):
+        reached = max(reached, sum(sizes(got)))
+    assert reached > 30 * MSS, "slow start, not congestion avoidance from ten segments on"
+
+
+def test_a_pause_shorter_than_a_timeout_changes_nothing(host: Host) -> None:
+    peer = Peer(host, scale=7, window=60000).connect()
+    peer.fetch("/b1m")
+    host.sleep(100)
+    peer.request("/b1m")
+    assert sum(sizes(peer.get())) > 50 * MSS

@@ -141,3 +141,22 @@ def test_a_full_list_of_runs_does_not_make_one_segment_leave_for_ever(make_host:
         sent += len(host.turn())
     assert host.count("retransmitted") > 0
     assert sent < 3 * len(flight), "32 a turn while it was wrong"
+
+
+@pytest.mark.rfc("2883", "5", "MAY", "DSACKs for all that was sent again undo the reduction")
+def test_a_recovery_that_dsacks_show_to_be_in_vain_is_undone(make_host: MakeHost) -> None:
+    """Segments come later than RACK waits for them; then each of them is reported to have come twice."""
+    host = make_host(tx_frames=4096)
+    peer, flight = begun(host, sack=True, scale=7)
+    host.now += 20 * MS
+    base, size = peer.irs or 0, flight[0].size
+    peer.send("A", ack=1, options=Options(sack=((base + 1 + 2 * size, base + 1 + 10 * size),)))
+    again = [one.seq for one in peer.get() if one.seq < 1 + 2 * size]
+    assert again == [1, 1 + size] and host.count("fast_retransmits") == 1
+    una = 1 + 10 * size
+    peer.ask("A", ack=una)
+    for seq in again:
+        assert host.count("spurious_recoveries") == 0
+        peer.ask("A", ack=una, options=Options(sack=((base + seq, base + seq + size),)))
+    assert host.count("spurious_recoveries") == 1
+    assert peer.stream.prefix + 1 - una >= 10 * size, "as much is in flight as before"

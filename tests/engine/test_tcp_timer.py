@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.conftest import MakeHost
+from tests.engine.frames import Options
 from tests.engine.host import Host
 from tests.engine.peer import Got, Peer, begun, seg
 
@@ -192,3 +193,35 @@ def test_a_bare_ack_after_a_timeout_stands_at_the_highest_number_sent(host: Host
     peer.send("A", b"x", seq=peer.snd + 10, ack=1)
     peer.expect(seg("A", seq=1 + 10 * MSS, payload=b""))
     assert len(flight) == 10
+
+
+@pytest.mark.parametrize(("timestamps", "margin_ms"), [(True, 50), (False, 200)])
+def test_with_more_than_a_segment_out_no_ack_is_delayed_and_timestamps_undo_what_is_early(
+    host: Host, timestamps: bool, margin_ms: int
+) -> None:
+    """The margin above the round trip (tcp/loss): 50 ms then, else 200."""
+    peer, _ = begun(host, "/b1m", timestamps=timestamps)
+    host.sleep(20)
+    peer.ask("A", ack=1 + 2 * peer.payload_most)
+    waited = host.until_sent(1000)
+    assert margin_ms <= waited < 60 + margin_ms
+    assert host.count("retransmission_timeouts") == 1
+
+
+def test_a_single_segment_waits_as_long_as_its_ack_may_be_delayed(host: Host) -> None:
+    begun(host, "/b64", timestamps=True)
+    assert host.until_sent(1000) == pytest.approx(200, abs=4)
+
+
+@pytest.mark.rfc("3522", "3.2", "MAY", "an ACK that echoes an older timestamp undoes a spurious timeout")
+def test_a_timeout_that_came_early_is_undone(host: Host) -> None:
+    """The path takes 300 ms of a sudden: the timeout after 50 costs one segment, and no window."""
+    peer, got = begun(host, "/b1m", timestamps=True, sack=True)
+    early = got[0].options.timestamps
+    assert early is not None
+    host.sleep(300)
+    sent_again = [one for one in peer.taken() if one.seq == 1]
+    assert host.count("retransmission_timeouts") >= 1 and len(sent_again) <= 3
+    stamps = Options(timestamps=(peer.clock, early[0]))
+    peer.ask("A", ack=1 + 10 * peer.payload_most, options=stamps)
+    assert host.count("spurious_timeouts") == 1

@@ -66,6 +66,14 @@ class Net:
         assert connection.established
         return connection
 
+    def connect_unsettled(self) -> Connection:
+        """A connection whose handshake is under way."""
+        connection = Connection(self, self.next_port)
+        self.next_port += 1
+        self.connections[connection.port] = connection
+        connection.open()
+        return connection
+
     def turn(self) -> int:
         """One turn of the engine; returns how many frames it sent."""
         self.now_ns += STEP_NS

@@ -26,7 +26,7 @@ class FakeServer:
         self.places = 100
         self.takes = True
 
-    def offer_image(self, image: memoryview) -> bool:
+    def offer_image(self, image: memoryview, large: object = None) -> bool:
         if self.places == 0:
             return False
         self.places -= 1

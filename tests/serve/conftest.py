@@ -163,6 +163,26 @@ class FakeParts:
     def images_held(self) -> int:
         return 1
 
+    image_serial = 0
+
+    def image_serials(self) -> set[int]:
+        return {0}
+
+    def wake_readers(self, fd: int) -> None:
+        """Nothing is ever wanted."""
+
+    def next_window(self) -> None:
+        return None
+
+    def window_memory(self, window: int) -> memoryview:
+        raise AssertionError(window)
+
+    def sum_window(self, window: int, octets: int) -> None:
+        raise AssertionError(window)
+
+    def finish_window(self, window: int, sound: bool) -> None:
+        raise AssertionError(window)
+
     def format_log(self, form: object, out: memoryview) -> tuple[int, int]:
         line, self.log_lines = self.log_lines, b""
         out[: len(line)] = line

@@ -60,6 +60,7 @@ SCENARIOS = (
     Scenario("300 ms", delay_ms=150, queue_bytes=4_000_000, window_bytes=1 << 23, body_bytes=10 * MB),
     Scenario("300 ms, 1 % lost", delay_ms=150, both=lost(1), window_bytes=1 << 23, runs=5),
     Scenario("bufferbloat", rate_mbps=10, queue_bytes=1_250_000, window_bytes=1 << 22, body_bytes=4 * MB),
+    Scenario("marked (ECN)", down={"mark_bytes": 60_000}, ecn=True, body_bytes=10 * MB),
     Scenario("shallow queue", queue_bytes=15_000, runs=3),
     Scenario("large packets vanish", down={"largest": 1300}, runs=3),
     Scenario("reordered", both={"reorder_ppm": 2 * PERCENT, "late_ns": 3 * MS}, runs=10),

@@ -51,6 +51,7 @@ def test_what_is_said_to_go_wrong_does_go_wrong(outcomes: dict[str, Outcome]) ->
         ("1 % lost", ["lost"]),
         ("lost in bursts", ["lost"]),
         ("shallow queue", ["overflowed"]),
+        ("marked (ECN)", ["marked"]),
         ("large packets vanish", ["too_large"]),
         ("reordered", ["reordered"]),
         ("duplicated", ["duplicated"]),
@@ -73,6 +74,7 @@ def test_goodput_and_fairness_are_decent(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["clean"].counted["retransmission_timeouts"] == 0
     assert outcomes["duplicated"].counted["retransmission_timeouts"] == 0
     assert outcomes["reordered"].counted["retransmission_timeouts"] == 0
+    assert outcomes["marked (ECN)"].counted["ecn_reductions"] > 0
     assert outcomes["large packets vanish"].counted["black_holes"] == 3
     for name in ("100 share", "100 share, NewReno"):
         assert outcomes[name].fairness > 900 and outcomes[name].goodput_kbps > 85_000

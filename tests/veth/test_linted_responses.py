@@ -129,6 +129,17 @@ def test_a_revalidation_with_the_tag_and_date_that_were_given_is_clean(pair: Vet
         assert bad_notes(pair, "GET", "/site.js", fields, answer) == []
 
 
+def test_several_ranges_lack_only_what_they_must_lack(pair: VethPair) -> None:
+    """The checker wants a Content-Range in the head; of several parts each has its own, and the head must not
+    have one (RFC 9110 15.3.7.2)."""
+    fields = {"Range": "bytes=0-1,10-11"}
+    answer = ask(pair, "GET", "/site.css", fields)
+    assert answer.status == 206
+    assert answer.value(b"Content-Type").startswith(b"multipart/byteranges")
+    (note,) = bad_notes(pair, "GET", "/site.css", fields, answer)
+    assert "Content-Range" in note
+
+
 def test_the_checker_finds_what_it_is_there_for(pair: VethPair) -> None:
     answer = ask(pair, "GET", "/site.css", {})
     answer.fields = [
