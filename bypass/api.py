@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from bypass.config import HINTS, ServeOptions, resolve
 from bypass.errors import ConfigError
+from bypass.reload.reloader import hand_over
 from bypass.serve.content import load_site, open_site
 from bypass.serve.parts import Parts, kernel_parts
 from bypass.serve.preflight import prepare, warnings
@@ -166,6 +167,21 @@ class Server:
             if kind is None and self._running is not None:
                 self._drain(self._running)
         self._running = None
+
+    def reload(self, site: Site | str | os.PathLike[str] | None = None) -> None:
+        """Serves another site, or the same folder or image read anew, from the next request on; responses
+        that have begun are finished from the old one. BypassError: the old one is served on."""
+        wanted = self._site if site is None else site
+        if isinstance(wanted, Site):
+            hand_over(self._entered(), wanted.image)
+        else:
+            limit_bytes = self.options.max_memory or None
+            image = load_site(Path(wanted), limit_bytes)
+            try:
+                hand_over(self._entered(), image)
+            finally:
+                image.close()
+        self._site = wanted
 
     @property
     def running(self) -> bool:

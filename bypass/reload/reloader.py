@@ -100,30 +100,13 @@ class Reloader:
         made = self._make()
         made_at = time.monotonic()
         try:
-            self._hand_over(made)
+            hand_over(self._server, made, self._taken_s)
         except BaseException:
             made.close()
             raise
         old, self._image = self._image, made
         old.close()  # what the engine still sends of it stays mapped
         return Reloaded(made.files, made.image_bytes, made_at - started, time.monotonic() - started)
-
-    def _hand_over(self, made: SiteImage) -> None:
-        until = time.monotonic() + self._taken_s
-        while not self._server.offer_image(made.buffer, made.large):
-            if time.monotonic() > until:
-                if made.large is not None:
-                    made.large.close()
-                raise UnavailableError(
-                    "the new site is not served",
-                    why=f"{self._server.images_held()} earlier ones are still being sent to slow clients",
-                    remedy="Try again when they are done; --idle-timeout ends those that take nothing",
-                )
-            time.sleep(_LOOK_S)
-        while not self._server.image_taken:
-            if time.monotonic() > until + self._taken_s:
-                raise UnavailableError("the new site is not served", why="the worker does not take it up")
-            time.sleep(_LOOK_S)
 
     def _work(self) -> None:
         while self._wanted.wait() and not self._ended:
@@ -134,3 +117,22 @@ class Reloader:
                 self._report(error)
             except Exception as error:  # a bug of ours must not end reloading
                 self._report(BypassError("reload failed", why=f"{type(error).__name__}: {error}"))
+
+
+def hand_over(server: Serving, made: SiteImage, taken_s: float = _TAKEN_S) -> None:
+    """Returns when the image is the one served; UnavailableError, and the old one is, when it cannot be."""
+    until = time.monotonic() + taken_s
+    while not server.offer_image(made.buffer, made.large):
+        if time.monotonic() > until:
+            if made.large is not None:
+                made.large.close()
+            raise UnavailableError(
+                "the new site is not served",
+                why=f"{server.images_held()} earlier ones are still being sent to slow clients",
+                remedy="Try again when they are done; --idle-timeout ends those that take nothing",
+            )
+        time.sleep(_LOOK_S)
+    while not server.image_taken:
+        if time.monotonic() > until + taken_s:
+            raise UnavailableError("the new site is not served", why="the worker does not take it up")
+        time.sleep(_LOOK_S)

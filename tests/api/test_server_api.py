@@ -130,3 +130,18 @@ def test_a_missing_folder_is_told_before_anything_is_changed(fake: FakeParts) ->
     ):
         pass
     assert fake.log == []
+
+
+def test_another_site_is_served_meanwhile(site: bypass.Site, fake: FakeParts, tmp_path: Path) -> None:
+    (tmp_path / "more.html").write_bytes(b"<p>more")
+    with server_of(site, fake) as server:
+        server.reload(tmp_path)
+        assert len(fake.offered) == 1
+        assert b"<p>more" in fake.offered[0]
+        server.reload(site)
+        assert b"<p>more" not in fake.offered[1]
+        with pytest.raises(SiteError):
+            server.reload(tmp_path / "absent")
+        assert len(fake.offered) == 2
+    with pytest.raises(RuntimeError, match="not running"):
+        server.reload(site)
