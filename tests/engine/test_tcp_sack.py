@@ -197,8 +197,8 @@ def test_a_recovery_that_met_a_mark_too_is_not_undone(make_host: MakeHost) -> No
 
 
 def test_what_left_before_the_block_was_taken_keeps_its_time_of_sending(make_host: MakeHost) -> None:
-    """A second response joins one that is still on its way: the round trip is 100 ms, not the 1 ms between the
-    second and the ACK of the first, and RACK waits a quarter of it for what comes late."""
+    """A second response joins one that is still on its way: the round trip is 100 ms, not the 1 ms between it and
+    the ACK of the first, and RACK waits a quarter of it for what comes late (RFC 8985 6.2 step 4)."""
     host = make_host(tx_frames=4096)
     peer = Peer(host, sack=True, scale=7)
     peer.syn()
@@ -215,5 +215,6 @@ def test_what_left_before_the_block_was_taken_keeps_its_time_of_sending(make_hos
     host.now += 99 * MS
     base = peer.irs or 0
     late, came = flight[0], flight[1]
-    assert peer.ask("A", ack=late.seq, options=Options(sack=((base + came.seq, base + came.seq + came.size),))) == []
+    block = (base + came.seq, base + came.seq + came.size)
+    assert peer.ask("A", ack=late.seq, options=Options(sack=(block,))) == []
     assert host.sleep(15, step_ms=1) == [], "it may still come"
