@@ -15,6 +15,8 @@ from pathlib import Path
 
 from bypass.nic.settings import spans
 
+_MOST_NUMBERS = 65536
+"""More CPUs and queues than Linux has on any machine."""
 PROC, SYS = Path("/proc"), Path("/sys")
 _HUGEPAGES = PROC / "sys/vm/nr_hugepages"
 _SIDES = {"txrx": "rx", "rxtx": "rx", "rx": "rx", "input": "rx", "comp": "rx", "tx": "tx", "output": "tx"}
@@ -22,11 +24,14 @@ _QUEUE_NAME = re.compile(r"(TxRx|RxTx|input|output|comp|rx|tx)[-._]?(\d+)?(?!.*(
 
 
 def parse_list(text: str) -> tuple[int, ...]:
-    """The kernel's lists of numbers: "0-2,5" is (0, 1, 2, 5)."""
+    """The kernel's lists of numbers: "0-2,5" is (0, 1, 2, 5). ValueError for another text, or too many."""
     found: list[int] = []
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
+        numbers = range(int(first), int(last or first) + 1)
+        if len(found) + len(numbers) > _MOST_NUMBERS:
+            raise ValueError(f"at most {_MOST_NUMBERS} numbers")
+        found += numbers
     return tuple(found)
 
 
@@ -176,6 +181,12 @@ def hugepages() -> tuple[int, int, int] | None:
     if len(facts) < 3 or not _HUGEPAGES.exists():
         return None
     return int(facts["HugePages_Total"]), int(facts["HugePages_Free"]), int(facts["Hugepagesize"]) * 1024
+
+
+def available_bytes() -> int | None:
+    """Memory that could be had without swapping."""
+    found = re.search(r"^MemAvailable:\s+(\d+)", _meminfo(), re.M)
+    return int(found[1]) * 1024 if found else None
 
 
 def set_hugepages(count: int) -> None:
