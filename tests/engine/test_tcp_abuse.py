@@ -234,7 +234,9 @@ def test_sack_blocks_of_octets_never_sent_or_turned_around_are_ignored(host: Hos
     assert host.count("retransmitted") == 0 and host.count("fast_retransmits") == 0
 
 
-@pytest.mark.rfc("2018", "8", "MUST", "after a timeout the octets at the left edge are sent again, whatever was SACKed")
+@pytest.mark.rfc(
+    "2018", "8", "MUST", "after a timeout the octets at the left edge are sent again, whatever was SACKed"
+)
 @pytest.mark.rfc("2018", "8", "MUST", "SACKed octets are kept until they are acknowledged")
 def test_a_peer_that_takes_back_what_it_sacked_gets_it_again(host: Host) -> None:
     """Reneging (RFC 2018 8): SACKed octets are kept until they are acknowledged."""

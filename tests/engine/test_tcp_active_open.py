@@ -51,7 +51,9 @@ def test_a_body_is_counted_and_summed_and_the_connection_closes() -> None:
 @pytest.mark.rfc("9293", "MUST-40")
 @pytest.mark.rfc("9293", "SHLD-19")
 @pytest.mark.rfc("9293", "SHLD-18")
-@pytest.mark.rfc("5681", "4.2", "SHOULD", "ACKs are delayed by less than half a second, and every second segment gets one")
+@pytest.mark.rfc(
+    "5681", "4.2", "SHOULD", "ACKs are delayed by less than half a second, and every second segment gets one"
+)
 def test_every_second_segment_is_acknowledged_and_a_single_one_within_40_ms() -> None:
     client = Dialled()
     client.connect()

@@ -245,7 +245,9 @@ def test_timestamps_that_were_not_offered_open_nothing(host: Host) -> None:
     peer.expect(seg("R"))
 
 
-@pytest.mark.rfc("4987", "3.6", "MAY", "SYN cookies: a blind guess succeeds no oftener than the arithmetic says")
+@pytest.mark.rfc(
+    "4987", "3.6", "MAY", "SYN cookies: a blind guess succeeds no oftener than the arithmetic says"
+)
 def test_a_blind_guesser_gets_in_as_often_as_the_arithmetic_says(host: Host) -> None:
     """2 periods and 8 sizes of 2^32: of 20000 guesses with all but luck on their side, none."""
     Peer(host).syn()

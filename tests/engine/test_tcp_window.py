@@ -219,7 +219,9 @@ def test_a_window_that_stays_small_still_gets_octets_in_time(host: Host) -> None
     assert host.count("connections_aborted") == 0
 
 
-@pytest.mark.rfc("7323", "2.4", "MUST", "a window that shrinks is coped with, and what was sent into it is sent again")
+@pytest.mark.rfc(
+    "7323", "2.4", "MUST", "a window that shrinks is coped with, and what was sent into it is sent again"
+)
 @pytest.mark.rfc("9293", "MUST-34")
 @pytest.mark.rfc("9293", "SHLD-16")
 def test_a_window_that_shrank_below_what_is_lost_still_gets_it_again(host: Host) -> None:
