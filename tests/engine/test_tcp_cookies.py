@@ -88,6 +88,19 @@ def test_the_peer_chooses_which_of_two_cookies_it_takes_up(host: Host) -> None:
     assert host.count("cookies_accepted") == 1
 
 
+def test_a_delayed_ack_opens_again_and_is_answered_as_another_connection(host: Host) -> None:
+    """Nothing tells it from the first: what the new connection says has its own octets at the old numbers."""
+    peer = Peer(host).connect()
+    peer.send("R")
+    host.settle()
+    assert host.engine.open_connections == 5
+    peer.send("A")
+    host.settle()
+    assert host.count("cookies_accepted") == 2
+    assert host.engine.open_connections == 6
+    assert len(responses(peer.fetch("/b1m"))[0].body) == 1 << 20
+
+
 def test_data_and_a_fin_with_the_ack_are_taken(host: Host) -> None:
     peer = Peer(host)
     peer.syn()
