@@ -252,6 +252,9 @@ def test_a_new_syn_with_a_later_timestamp_reuses_a_waiting_record(host: Host) ->
     assert responses(again.fetch("/b1"))
 
 
+@pytest.mark.rfc(
+    "6191", "2", "SHOULD", "a SYN without timestamps is taken in TIME-WAIT if its number is later"
+)
 @pytest.mark.rfc("9293", "MAY-2")
 def test_a_new_syn_with_a_later_number_reuses_a_waiting_record(host: Host) -> None:
     peer = in_time_wait(host)

@@ -78,6 +78,7 @@ def test_a_path_that_swallows_large_packets_is_found_out(fetch: Fetch) -> None:
     assert seconds < 3
 
 
+@pytest.mark.rfc("9438", "4.6", "SHOULD", "a mark reduces the window as a loss does")
 @pytest.mark.rfc("9293", "SHLD-8")
 @pytest.mark.rfc("3168", "6.1.2", "MUST", "a mark reduces the window once, and sends nothing again")
 def test_a_mark_instead_of_a_loss_reduces_without_sending_again(fetch: Fetch) -> None:
@@ -91,6 +92,7 @@ def test_a_long_path_with_loss_is_survived(fetch: Fetch) -> None:
     assert seconds < 8 and host.count("retransmission_timeouts") == 0
 
 
+@pytest.mark.rfc("9438", "4.9.1", "SHOULD", "a reduction after a spurious timeout is undone")
 @pytest.mark.rfc("3522", "3.2", "MAY", "an ACK that echoes an older timestamp undoes a spurious timeout")
 def test_a_late_ack_undoes_the_timeout(fetch: Fetch) -> None:
     """The path falls silent for longer than the timeout, then delivers all of it (RFC 3522)."""
@@ -98,6 +100,7 @@ def test_a_late_ack_undoes_the_timeout(fetch: Fetch) -> None:
     assert host.count("spurious_timeouts") == 1
 
 
+@pytest.mark.rfc("6675", "3", "MAY", "without a scoreboard the sender falls back to duplicate ACKs")
 def test_without_a_block_duplicate_acks_still_recover(fetch: Fetch, make_host: MakeHost) -> None:
     host = make_host(tx_frames=4096, rx_frames=4096, flight_blocks=1)
     first = Download(host, Path(loss=0.01), seed=1)
@@ -143,6 +146,7 @@ def test_a_full_list_of_runs_does_not_make_one_segment_leave_for_ever(make_host:
     assert sent < 3 * len(flight), "32 a turn while it was wrong"
 
 
+@pytest.mark.rfc("9438", "4.9.2", "SHOULD", "a reduction after a spurious loss is undone")
 @pytest.mark.rfc("2883", "5", "MAY", "DSACKs for all that was sent again undo the reduction")
 def test_a_recovery_that_dsacks_show_to_be_in_vain_is_undone(make_host: MakeHost) -> None:
     """Segments come later than RACK waits for them; then each of them is reported to have come twice."""
