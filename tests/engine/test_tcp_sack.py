@@ -201,8 +201,8 @@ def test_a_recovery_that_met_a_mark_too_is_not_undone(make_host: MakeHost) -> No
 
 
 def test_what_left_before_the_block_was_taken_keeps_its_time_of_sending(make_host: MakeHost) -> None:
-    """A second response joins one that is still on its way: the round trip is 100 ms, not the 1 ms between it and
-    the ACK of the first, and RACK waits a quarter of it for what comes late (RFC 8985 6.2 step 4)."""
+    """A second response joins one that is still on its way: the round trip is 100 ms, not the 1 ms between it
+    and the ACK of the first, and RACK waits a quarter of it for what comes late (RFC 8985 6.2 step 4)."""
     host = make_host(tx_frames=4096)
     peer = Peer(host, sack=True, scale=7)
     peer.syn()
