@@ -174,7 +174,8 @@ def test_what_the_network_doubled_undoes_no_recovery(make_host: MakeHost) -> Non
     base, size = peer.irs or 0, flight[0].size
     una = 1 + 2 * size
     hole = ((base + una + 2 * size, base + 1 + 10 * size),)
-    again = [one.seq for one in peer.ask("A", ack=una, options=Options(sack=hole)) if one.seq < una + 2 * size]
+    sent = peer.ask("A", ack=una, options=Options(sack=hole))
+    again = [one.seq for one in sent if one.seq < una + 2 * size]
     assert again == [una, una + size] and host.count("fast_retransmits") == 1
     for seq in (1, 1 + size):
         peer.ask("A", ack=una, options=Options(sack=((base + seq, base + seq + size), *hole)))
