@@ -182,15 +182,20 @@ cdef inline bint split_run(Flight *flight, uint32_t i, uint32_t at) noexcept nog
     return True
 
 
-cdef inline void join_sacked(Flight *flight) noexcept nogil:
-    """SACKed neighbours become one run: their times of sending matter no more."""
-    cdef uint32_t i = 0
-    while i + 1 < flight.count:
-        if flight.runs[i].state & RUN_SACKED and flight.runs[i + 1].state & RUN_SACKED:
-            flight.runs[i].end = flight.runs[i + 1].end
-            remove_run(flight, i + 1)
-        else:
-            i += 1
+cdef inline void join_runs(Flight *flight, uint32_t state) noexcept nogil:
+    """Neighbours of this state become one run: their times of sending matter no more. One pass, for a peer can
+    make the list as long as it may be."""
+    cdef uint32_t i
+    cdef uint32_t kept = 0
+    for i in range(1, flight.count):
+        if flight.runs[kept].state == state and flight.runs[i].state == state:
+            flight.runs[kept].end = flight.runs[i].end
+            continue
+        kept += 1
+        if kept != i:
+            flight.runs[kept] = flight.runs[i]
+    if flight.count:
+        flight.count = kept + 1
 
 
 cdef inline bint flight_next_lost(const Flight *flight, FlightRun *run) noexcept nogil:
@@ -242,20 +247,8 @@ cdef inline void flight_all_lost(Flight *flight) noexcept nogil:
     for i in range(flight.count):
         if reneged or not flight.runs[i].state & RUN_SACKED:
             flight.runs[i].state = RUN_LOST
-    while make_room_lost(flight):
-        pass
+    join_runs(flight, RUN_LOST)
     flight_count(flight)
-
-
-cdef inline bint make_room_lost(Flight *flight) noexcept nogil:
-    """Joins the first two neighbouring lost runs."""
-    cdef uint32_t i
-    for i in range(1, flight.count):
-        if flight.runs[i - 1].state == RUN_LOST and flight.runs[i].state == RUN_LOST:
-            flight.runs[i - 1].end = flight.runs[i].end
-            remove_run(flight, i)
-            return True
-    return False
 
 
 cdef inline void flight_none_lost(Flight *flight) noexcept nogil:
