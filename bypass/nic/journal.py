@@ -149,9 +149,8 @@ class Store:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
-                holder = os.pread(descriptor, 20, 0).decode("ascii", errors="replace").strip()
                 raise UnavailableError(
-                    f"{ifname}: another 'bypass nic' is changing it (process {holder or '?'})",
+                    f"{ifname}: another 'bypass nic' is changing it (process {_holder(descriptor)})",
                     remedy="Wait for it to end, then look with 'bypass nic verify'",
                 ) from None
             with suppress(OSError):  # a full disk must not keep from restoring; the number is for people
@@ -160,6 +159,20 @@ class Store:
             yield
         finally:
             os.close(descriptor)
+
+    def holder(self, ifname: str) -> str | None:
+        """The process that changes this interface now ("?": it does not say); None: nobody. Takes no root."""
+        try:
+            descriptor = os.open(self._path(ifname, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
 
     def _open_lock(self, ifname: str) -> int:
         path = self._path(ifname, "lock")
@@ -189,6 +202,10 @@ class Store:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 20, 0).decode("ascii", errors="replace").strip() or "?"
 
 
 def may_be_interface(name: str) -> bool:

@@ -122,6 +122,24 @@ def test_a_signal_that_was_ignored_stays_so(store: Store) -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_interrupts_that_the_kernel_places_itself_are_told_of(store: Store) -> None:
+    def refuse(_: int, setting: AnySetting) -> None:
+        if setting.key == "irq/rx-0":
+            raise OSError(errno.EIO, "Input/output error")
+
+    nic = FakeNic(hardware(), refuse)
+    with pytest.raises(BypassError, match=r"irq/rx-0.*failed \(EIO\).*--irq-affinity keep"):
+        apply(nic, store)
+    assert same_as_before(nic, store)
+
+
+def test_who_changes_it_now_can_be_asked(store: Store) -> None:
+    assert store.holder("eth9") is None
+    with store.lock("eth9"):
+        assert store.holder("eth9") == str(os.getpid())
+    assert store.holder("eth9") is None
+
+
 def test_a_watchdog_that_cannot_start_stops_the_change(store: Store) -> None:
     def refuse() -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
