@@ -28,7 +28,7 @@ from bypass.site.sections import HEADER, header_from
 SUFFIX = ".cache"
 MOST_BYTES = 1 << 30
 _MAGIC = b"BYPASSCA"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class _Content(msgspec.Struct):

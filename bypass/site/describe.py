@@ -109,7 +109,8 @@ def rules_stamp(places: Iterable[Place], folder: Path) -> tuple[object, ...]:
         for name in names:
             try:
                 about = name.stat()
-                found.append((about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
+                times = about.st_mtime_ns, about.st_ctime_ns
+                found.append((about.st_dev, about.st_ino, about.st_size, *times))
             except OSError:
                 found.append(None)
     return tuple(found)

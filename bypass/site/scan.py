@@ -29,7 +29,8 @@ class Asset(msgspec.Struct, frozen=True, gc=False):
     """One regular file to be served.
 
     url: absolute URL path, not percent-encoded. path: where to open it, symlinks resolved.
-    device, inode, mtime_ns, size: what the file was when it was found; source.py holds it to that.
+    device, inode, mtime_ns, size: what the file was when it was found; source.py holds it to that. ctime_ns:
+    when anything about it changed last, which nobody can set.
     """
 
     url: bytes
@@ -38,6 +39,7 @@ class Asset(msgspec.Struct, frozen=True, gc=False):
     device: int
     inode: int
     mtime_ns: int
+    ctime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,8 @@ def _read_entries(walk: _Walk, folder: _Folder, entries: Iterable[os.DirEntry[by
             continue
         about = entry.stat(follow_symlinks=False)
         if about.st_mode & _TYPE == stat.S_IFREG:
-            take(Asset(url + name, entry.path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns))
+            device, inode, size = about.st_dev, about.st_ino, about.st_size
+            take(Asset(url + name, entry.path, size, device, inode, about.st_mtime_ns, about.st_ctime_ns))
         else:
             _take(walk, folder, entry)
 
@@ -213,7 +216,8 @@ def _take(walk: _Walk, folder: _Folder, entry: os.DirEntry[bytes]) -> None:
     elif walk.policy.leave_out is not None and any(map(walk.policy.leave_out, (url, plain_name(url)))):
         walk.skipped.excluded += 1
     elif folder.url != b"/" or plain_name(name) not in walk.policy.names:
-        walk.assets.append(Asset(url, path, about.st_size, about.st_dev, about.st_ino, about.st_mtime_ns))
+        device, inode, size = about.st_dev, about.st_ino, about.st_size
+        walk.assets.append(Asset(url, path, size, device, inode, about.st_mtime_ns, about.st_ctime_ns))
 
 
 def plain_name(name: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import time
@@ -214,3 +215,21 @@ def test_image_and_cache_within_the_folder_are_not_served(root: Path) -> None:
     assert build(root, root / "x.img") == first
     with open_image(root / "x.img") as image:
         assert image.files == 20
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.html.gz", "_headers"])
+def test_a_change_that_keeps_size_and_time_is_seen(name: str, tmp_path: Path) -> None:
+    """As `touch -r` and `rsync --inplace --times` leave it: the inode's own time of change tells."""
+    plain = b"<p>one <p>two " * 40
+    write(tmp_path / "index.html", plain)
+    write(tmp_path / "index.html.gz", gzip.compress(plain, 1, mtime=0))
+    write(tmp_path / "_headers", b"/*\n  X-Step: 1\n")
+    builder = SiteBuilder(tmp_path)
+    before = image_of(builder, SETTINGS["packed"])
+    time.sleep(0.05)
+    octets = bytearray((tmp_path / name).read_bytes())
+    octets[-2] ^= 1
+    write(tmp_path / name, bytes(octets))
+    after = image_of(builder, SETTINGS["packed"])
+    assert after != before
+    assert after == from_scratch(tmp_path, SETTINGS["packed"])

@@ -1,8 +1,8 @@
 """What was found out about files last time: digests, which variants they have, and where their octets lie.
 
 An unchanged file costs a stat: its content and its variants are taken from the image made last time. A file
-counts as unchanged when device, inode, size and time of change are the same; one that changed shortly before
-it was looked at counts as changed the next time, because a second change might show the same time.
+counts as unchanged when device, inode, size, mtime and ctime are the same; one that changed shortly before it
+was looked at counts as changed the next time, because a second change might show the same time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from bypass.site.scan import Asset, Scan
 RACY_NS = 2 * 10**9
 """Some file systems count time in steps of two seconds."""
 
-Stamp = tuple[int, int, int, int]
-UNSETTLED: Stamp = (0, 0, 0, -1)
+Stamp = tuple[int, int, int, int, int]
+UNSETTLED: Stamp = (0, 0, 0, -1, -1)
 """Of a file that counts as changed next time, whatever it looks like."""
 
 
@@ -126,7 +126,7 @@ class Recall:
 
 
 def stamp(asset: Asset) -> Stamp:
-    return asset.device, asset.inode, asset.size, asset.mtime_ns
+    return asset.device, asset.inode, asset.size, asset.mtime_ns, asset.ctime_ns
 
 
 def settled_stamp(asset: Asset, now_ns: int) -> Stamp:
