@@ -5,6 +5,7 @@ Finds what `bypass serve` would refuse, all of it at once. Asks nothing of the n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ def _contradictions(resolved: Resolved) -> list[Mistake]:
     if options.memory == "zero-copy" and options.mode == "generic":
         why, remedy = "only native XDP has zero-copy (mode is generic)", "Leave out one of the two"
         mistakes.append(_at("memory", options, resolved, why, remedy))
-    if options.site and not Path(options.site).exists():
+    if options.site and not os.path.exists(options.site):
         remedy = "Name a folder of files, or an image made by 'bypass build'"
         mistakes.append(_at("site", options, resolved, "there is no such folder or image", remedy))
     return mistakes
@@ -76,7 +77,7 @@ def _contradictions(resolved: Resolved) -> list[Mistake]:
 def _rules_mistakes(resolved: Resolved) -> list[Mistake]:
     """In `_redirects` and `_headers` of the folders that are served: of each file the first."""
     site = Path(resolved.options.site) if resolved.options.site else None
-    if (site is None or not site.is_dir()) and not resolved.site.hosts:
+    if (site is None or not os.path.isdir(site)) and not resolved.site.hosts:
         return []
     mistakes = []
     for error in check_rules(places_of(site, resolved.site)):

@@ -11,6 +11,7 @@ import platform
 import re
 import resource
 import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def _options(root: Path, release: str) -> Iterator[Finding]:
 def _build_options(root: Path, release: str) -> str | None:
     try:
         return gzip.decompress((root / "proc/config.gz").read_bytes()).decode(errors="replace")
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         pass
     for path in (f"boot/config-{release}", f"lib/modules/{release}/config"):
         try:

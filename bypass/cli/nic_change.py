@@ -12,6 +12,7 @@ from bypass.cli.nic_options import json_option, state_dir_option, wish_of, wish_
 from bypass.cli.nic_plan import step_facts
 from bypass.errors import BypassError, ExitCode, UnavailableError
 from bypass.nic.guard import require_expendable
+from bypass.nic.interrupts import as_interrupts
 from bypass.nic.journal import Store, this_owner
 from bypass.nic.kernel import KernelNic
 from bypass.nic.order import Change
@@ -19,6 +20,7 @@ from bypass.nic.outcome import Restored
 from bypass.nic.recipes import recipe_for
 from bypass.nic.tuner import Tuner
 from bypass.nic.watchdog import settle_overdue, start
+from bypass.serve.interface import read_interface
 from bypass.text import parse_duration_s, plural
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -75,7 +77,7 @@ def apply(
     wish = wish_of(options)
     seen = nic.snapshot()
     require_expendable(ifname, seen.link.serves, force=force)
-    with store.lock(ifname):
+    with store.lock(ifname), as_interrupts():
         settle_overdue(store, nic, messages.warn)
         _refuse_running_server(store, ifname)
         seen = nic.snapshot()
@@ -105,9 +107,15 @@ def _watch(store: Store, ifname: str) -> None:
     start(store, ifname)
 
 
+def _require_known(store: Store, ifname: str) -> None:
+    """UnavailableError for a name that neither a journal nor an interface has: a slip of the pen."""
+    if store.load(ifname) is None:
+        read_interface(ifname)
+
+
 def _refuse_running_server(store: Store, ifname: str) -> None:
     journal = store.load(ifname)
-    if journal is not None and journal.owner.kind == "serve" and journal.owner.alive:
+    if journal is not None and journal.server_runs:
         raise UnavailableError(
             f"{ifname}: 'bypass serve --tune' (process {journal.owner.pid}) has tuned it",
             why="it restores it at its end",
@@ -128,7 +136,8 @@ def _refuse_running_server(store: Store, ifname: str) -> None:
 def confirm(context: click.Context, ifname: str, store: Store) -> None:
     messages = messages_of(context)
     nic = KernelNic(ifname)
-    with store.lock(ifname):
+    _require_known(store, ifname)
+    with store.lock(ifname), as_interrupts():
         if settle_overdue(store, nic, messages.warn) or Tuner(nic, store, messages.warn).confirm() is None:
             raise BypassError(
                 f"{ifname}: no change waits to be confirmed",
@@ -151,7 +160,8 @@ def confirm(context: click.Context, ifname: str, store: Store) -> None:
 @click.pass_context
 def restore(context: click.Context, ifname: str, store: Store, as_json: bool) -> int:
     messages = messages_of(context)
-    with store.lock(ifname):
+    _require_known(store, ifname)
+    with store.lock(ifname), as_interrupts():
         _refuse_running_server(store, ifname)
         restored = Tuner(KernelNic(ifname), store, messages.warn).restore()
     if as_json:
@@ -201,6 +211,7 @@ def _say_restored(ifname: str, restored: Restored, messages: Messages) -> None:
 @click.pass_context
 def verify(context: click.Context, ifname: str, store: Store, as_json: bool) -> int:
     messages = messages_of(context)
+    _require_known(store, ifname)
     journal, drifted = Tuner(KernelNic(ifname), store, messages.warn).verify()
     if as_json:
         facts = [
@@ -227,6 +238,10 @@ def verify(context: click.Context, ifname: str, store: Store, as_json: bool) -> 
     if not drifted and not as_json:
         click.echo(f"{ifname}: as planned ({plural(len(journal.planned), 'setting')})")
     if journal.phase != "applied":
+        holder = store.holder(ifname)
+        if holder is not None:
+            messages.warn(f"a change is under way (process {holder}): look again when it has ended")
+            return ExitCode.DRIFTED
         messages.warn(f"a change was cut short while {journal.phase}: bypass nic restore {ifname}")
         return ExitCode.DRIFTED
     return ExitCode.DRIFTED if drifted else ExitCode.OK

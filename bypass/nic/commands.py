@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from bypass.nic.ntuple import HASH_FIELDS
 from bypass.nic.settings import (
     Affinity,
@@ -29,7 +31,7 @@ _HASH_LETTERS = dict(zip(HASH_FIELDS, "mvtsdfn", strict=True))
 
 def command_for(setting: AnySetting, seen: Snapshot) -> str:
     """One line of shell; where there is no tool for it, a comment that says so."""
-    name = seen.link.name
+    name = quote(seen.link.name)
     match setting:
         case Channels():
             counts = {"rx": setting.rx, "tx": setting.tx, "combined": setting.combined}
@@ -54,7 +56,7 @@ def command_for(setting: AnySetting, seen: Snapshot) -> str:
 
 
 def _file_command(setting: AnySetting, seen: Snapshot) -> str:
-    name = seen.link.name
+    name = quote(seen.link.name)
     folder = f"/sys/class/net/{name}"
     match setting:
         case Affinity():
@@ -92,13 +94,13 @@ def _table_arguments(table: tuple[int, ...]) -> str:
 
 
 def _rule_command(rule: PortRule, seen: Snapshot) -> str:
-    name = seen.link.name
+    name = quote(seen.link.name)
     if rule.queue is not None:
         return f"ethtool -N {name} flow-type {rule.flow} dst-port {rule.port} action {rule.queue}"
     places = [
         str(one.location)
         for one in seen.rules or ()
-        if (one.flow, one.destination_port) == (rule.flow, rule.port)
+        if (one.flow, one.destination_port) == (rule.flow, rule.port) and one.queue is not None
     ]
     if not places:
         return f"ethtool -N {name} delete NUMBER  # of {rule.flow} {rule.port} in 'ethtool -n {name}'"

@@ -23,13 +23,13 @@ def script(plan: Plan, seen: Snapshot) -> str:
     """ethtool lines in the plan's order, each with its reason."""
     lines = [
         "#!/bin/sh",
-        f"# {seen.link.name} ({seen.link.driver}): the plan of 'bypass nic plan'.",
+        _comment(f"{seen.link.name} ({seen.link.driver}): the plan of 'bypass nic plan'."),
         "set -e",
     ]
     for step in plan.steps:
-        lines.append(f"# {step.reason}")
+        lines.append(_comment(step.reason))
         if step.warning:
-            lines.append(f"# {step.warning}")
+            lines.append(_comment(step.warning))
         lines.append(command_for(step.after, seen))
     return "\n".join(lines) + "\n"
 
@@ -42,18 +42,27 @@ def link_file(plan: Plan, seen: Snapshot) -> str:
         found = _link_options(step.after)
         options += found
         if not found:
-            others.append(f"# not in systemd.link: {command_for(step.after, seen)}")
+            others.append(_comment(f"not in systemd.link: {command_for(step.after, seen)}"))
     head = [
-        f"# /etc/systemd/network/10-{seen.link.name}.link: as 'bypass nic plan' would set it now.",
+        _comment(f"/etc/systemd/network/10-{seen.link.name}.link: as 'bypass nic plan' would set it now."),
         "[Match]",
     ]
     match = [
-        f"PermanentMACAddress={seen.link.mac}",
+        f"PermanentMACAddress={_one_line(seen.link.mac)}",
         "",
         "[Link]",
         "NamePolicy=keep kernel database onboard slot path",
     ]
     return "\n".join([*head, *match, *options, *dict.fromkeys(others)]) + "\n"
+
+
+def _comment(text: str) -> str:
+    return f"# {_one_line(text)}"
+
+
+def _one_line(text: str) -> str:
+    """Names of drivers come out of a snapshot that somebody else may have written."""
+    return " ".join(text.split())
 
 
 def _link_options(setting: AnySetting) -> list[str]:

@@ -6,11 +6,15 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
 
 from bypass.errors import BypassError
+
+_UPPERS = frozenset({"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"})
+_MOST_ANCESTORS = 64
 
 
 def reasons_to_keep(ifname: str, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -21,7 +25,7 @@ def reasons_to_keep(ifname: str, environment: Mapping[str, str] | None = None) -
         start = next((index for index, link in links.items() if link.get("ifname") == ifname), None)
         if start is None:
             return ()
-        mine = _with_masters(start, links)
+        mine = carried(start, links)
         found = []
         if mine & _default_route_links(route):
             found.append("the default route")
@@ -40,15 +44,46 @@ def require_expendable(ifname: str, serves: tuple[str, ...], *, force: bool) -> 
         )
 
 
-def _with_masters(index: int, links: Mapping[int, Any]) -> set[int]:
-    """The interface and those above it: bond, bridge, team."""
+def carried(index: int, links: Mapping[int, Any]) -> set[int]:
+    """The interface and all that would fall with it: the bond or bridge that it is a port of, and what
+    stands on it (VLAN, macvlan), also in turn."""
     found: set[int] = set()
-    current: int | None = index
-    while current is not None and current not in found:
+    left = [index]
+    while left:
+        current = left.pop()
+        if current in found or current not in links:
+            continue
         found.add(current)
-        link = links.get(current)
-        current = link.get("master") if link is not None else None
+        master = links[current].get("master")
+        left += [number for number, link in links.items() if number == master or _stands_on(link, current)]
     return found
+
+
+def _stands_on(link: Any, index: int) -> bool:
+    """A veth names its other end in the same attribute, which is no part of it."""
+    info = link.get("linkinfo")
+    here = link.get("link_netnsid") is None
+    return info is not None and info.get("kind") in _UPPERS and here and link.get("link") == index
+
+
+def ssh_connection(environment: Mapping[str, str]) -> str:
+    """SSH_CONNECTION, of this process or of the nearest ancestor that has it: sudo takes it out. Or empty."""
+    text = environment.get("SSH_CONNECTION", "")
+    process = os.getppid()
+    for _ in range(_MOST_ANCESTORS):
+        if text or process <= 1:
+            break
+        folder = Path("/proc", str(process))
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            process = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+        prefix = b"SSH_CONNECTION="
+        text = next(
+            (one[len(prefix) :].decode(errors="replace") for one in variables if one.startswith(prefix)), ""
+        )
+    return text
 
 
 def _default_route_links(route: Any) -> set[int]:
@@ -63,7 +98,7 @@ def _default_route_links(route: Any) -> set[int]:
 
 def _ssh_links(route: Any, environment: Mapping[str, str]) -> set[int]:
     """Interfaces that have the address which the session came to (SSH_CONNECTION: peer, port, ours, port)."""
-    words = environment.get("SSH_CONNECTION", "").split()
+    words = ssh_connection(environment).split()
     if len(words) != 4:
         return set()
     found = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from enum import IntFlag
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from bypass.errors import UnavailableError
+from bypass.errors import UnavailableError, errno_name
 from bypass.nic import sysfiles
 from bypass.nic.ethtool import ChannelCounts, Ethtool
 from bypass.nic.guard import reasons_to_keep
@@ -37,12 +38,32 @@ from bypass.xdp.features import Device, read_device
 from bypass.xdp.libbpf import LibbpfError
 from bypass.xdp.netdev import RECEIVE, Napi, NetdevFamily, NetdevQueue
 
+ATTEMPTS = 10
 _IFF_UP = 0x1
 _HASHED_FLOWS = ("tcp4", "tcp6")
 
 
 def take_snapshot(ifname: str) -> Snapshot:
-    """UnavailableError, with the nearest name there is, when there is no such interface."""
+    """UnavailableError, with the nearest name there is, when there is no such interface.
+
+    Sizes can change between the question for them and for the content, and a NIC that is being reset
+    answers EBUSY: asked again for a while.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _look(ifname)
+        except (OSError, NetlinkError) as error:
+            code = error.code if isinstance(error, NetlinkError) else error.errno
+            why = os.strerror(code or 0)
+        time.sleep(min(0.01 * 2**attempt, 0.2))
+    raise UnavailableError(
+        f"{ifname}: cannot be read ({errno_name(code)})",
+        why=why,
+        remedy="Is it being reset, or on its way away? Try again",
+    )
+
+
+def _look(ifname: str) -> Snapshot:
     links = _links()
     link = links.get(ifname)
     if link is None:
@@ -296,6 +317,7 @@ def _machine() -> Machine:
         hugepages=pages[0] if pages else None,
         hugepages_free=pages[1] if pages else None,
         hugepage_bytes=pages[2] if pages else None,
+        available_bytes=sysfiles.available_bytes(),
         memlock_bytes=sysfiles.memlock_bytes(),
         may_lock="CAP_IPC_LOCK" in effective_capabilities(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +76,11 @@ class Journal(Record, frozen=True, kw_only=True):
     def of_this_boot(self) -> bool:
         return self.boot_id == boot_id()
 
+    @property
+    def server_runs(self) -> bool:
+        """A `serve --tune` has changed it and is still there to put it back."""
+        return self.owner.kind == "serve" and self.of_this_boot and self.owner.alive
+
 
 class Store:
     """The journals in one folder."""
@@ -86,7 +92,10 @@ class Store:
         """BypassError for a file that is not a journal."""
         path = self._path(ifname, "json")
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Journal)
+            journal = msgspec.json.decode(path.read_bytes(), type=Journal)
+            if journal.version != VERSION:
+                raise msgspec.DecodeError(f"it is of version {journal.version}")
+            return journal
         except FileNotFoundError:
             return None
         except PermissionError:
@@ -112,11 +121,20 @@ class Store:
             draft.rename(path)
             self._sync_folder()
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             raise BypassError(f"{path}: cannot be written", why=error.strerror or str(error)) from error
 
     def remove(self, ifname: str) -> None:
-        self._path(ifname, "json").unlink(missing_ok=True)
+        path = self._path(ifname, "json")
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise BypassError(
+                f"{path}: cannot be removed",
+                why=error.strerror or str(error),
+                remedy=f"Nothing has to be put back any more on {ifname}: remove it by hand",
+            ) from error
         with suppress(OSError):
             self._sync_folder()
 
@@ -126,25 +144,41 @@ class Store:
 
         wait: for the other one to end.
         """
-        with self._open_lock(ifname) as file:
+        descriptor = self._open_lock(ifname)
+        try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
-                file.seek(0)
                 raise UnavailableError(
-                    f"{ifname}: another 'bypass nic' is changing it (process {file.read().strip() or '?'})",
+                    f"{ifname}: another 'bypass nic' is changing it (process {_holder(descriptor)})",
                     remedy="Wait for it to end, then look with 'bypass nic verify'",
                 ) from None
-            file.truncate(0)
-            file.seek(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with suppress(OSError):  # a full disk must not keep from restoring; the number is for people
+                os.truncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
             yield
+        finally:
+            os.close(descriptor)
 
-    def _open_lock(self, ifname: str):  # type: ignore[no-untyped-def]  # TextIOWrapper, as a context
+    def holder(self, ifname: str) -> str | None:
+        """The process that changes this interface now ("?": it does not say); None: nobody. Takes no root."""
+        try:
+            descriptor = os.open(self._path(ifname, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _open_lock(self, ifname: str) -> int:
+        path = self._path(ifname, "lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-            return self._path(ifname, "lock").open("a+", encoding="ascii")
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except PermissionError:
             raise PrivilegeError(
                 f"{self.folder}: cannot be written", why="this needs root", remedy="Run it with sudo"
@@ -157,6 +191,9 @@ class Store:
             ) from None
 
     def _path(self, ifname: str, suffix: str) -> Path:
+        """UnavailableError for what cannot be a name: it would be a path to somewhere else."""
+        if not may_be_interface(ifname):
+            raise UnavailableError(f"{ifname!r}: no such interface", why="no interface can have such a name")
         return self.folder / f"{ifname}{_namespace_suffix()}.{suffix}"
 
     def _sync_folder(self) -> None:
@@ -167,6 +204,19 @@ class Store:
             os.close(descriptor)
 
 
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 20, 0).decode("ascii", errors="replace").strip() or "?"
+
+
+def may_be_interface(name: str) -> bool:
+    """What the kernel takes as a name (dev_valid_name), and can be written as text."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < length < 16 and name not in (".", "..") and not re.search(r"[/:\s\0]", name)
+
+
 def this_owner(kind: str) -> Owner:
     return Owner(kind=kind, pid=os.getpid(), started=start_ticks(os.getpid()))
 
@@ -174,7 +224,7 @@ def this_owner(kind: str) -> Owner:
 def start_ticks(pid: int) -> int:
     """When the process started; -1 when there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return -1
     fields = text.rpartition(")")[2].split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Protocol
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -39,6 +40,9 @@ class Nic(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
+    def called(self, ifindex: int) -> str | None:
+        """The name by now of the interface of that number; None when there is none."""
+
     def write(self, setting: AnySetting, seen: Snapshot) -> None:
         """`seen`: a snapshot of now. OSError when the driver refuses."""
 
@@ -53,6 +57,12 @@ class KernelNic:
         from bypass.nic.inspect import take_snapshot
 
         return take_snapshot(self.ifname)
+
+    def called(self, ifindex: int) -> str | None:
+        try:
+            return socket.if_indextoname(ifindex)
+        except OSError:
+            return None
 
     def write(self, setting: AnySetting, seen: Snapshot) -> None:
         tool = Ethtool(self.ifname)

@@ -44,12 +44,15 @@ HASH_FIELDS = {
     "port-source": 1 << 6,
     "port-destination": 1 << 7,
 }
+_OTHER_FIELDS = {f"bit-{place}": 1 << place for place in (0, *range(8, 32))}
+"""Not looked at by anything here, but kept: flow label, GTP tunnel, discard, and what is still to come."""
 # pdst in struct ethtool_tcpip4_spec (two addresses, psrc, pdst) and ethtool_tcpip6_spec.
 _PORT_PLACE = {"tcp4": 10, "tcp6": 34}
 
 
 class FlowRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule of the NIC. queue None: it drops. destination_port: where that is all the rule looks at."""
+    """A rule of the NIC. queue None: it drops. destination_port: where that is all the rule looks at, and it
+    does not lead to a virtual function."""
 
     location: int
     flow: str
@@ -75,7 +78,8 @@ def decode_rule(answer: bytes) -> FlowRule:
     flow = _NAMES.get(flow_type & ~_FLAGS, f"{flow_type & ~_FLAGS:#x}")
     port = None
     place = _PORT_PLACE.get(flow)
-    if place is not None and not flow_type & _FLAGS:
+    of_function = cookie != RING_COOKIE_DROP and cookie >> 32
+    if place is not None and not flow_type & _FLAGS and not of_function:
         others = mask[:place] + mask[place + 2 :]
         if mask[place : place + 2] == b"\xff\xff" and not any(others):
             (port,) = struct.unpack_from("!H", value, place)
@@ -105,7 +109,9 @@ class FlowRules:
     def put(self, rule: PortRule) -> None:
         """Makes, moves or removes the rule for a port."""
         present = self.read() or ()
-        old = [r for r in present if (r.flow, r.destination_port) == (rule.flow, rule.port)]
+        key = (rule.flow, rule.port)
+        # One that drops is somebody's own: a PortRule could not bring it back.
+        old = [r for r in present if (r.flow, r.destination_port) == key and r.queue is not None]
         for one in old:
             self._device.request(_simple(ethtool.SRXCLSRLDEL, location=one.location))
         if rule.queue is not None:
@@ -136,11 +142,11 @@ def read_hash_fields(device: Ethtool, flow: str) -> tuple[str, ...] | None:
     if answer is None:
         return None
     bits = RXNFC.unpack_from(answer)[2]
-    return tuple(name for name, bit in HASH_FIELDS.items() if bits & bit)
+    return tuple(name for name, bit in (HASH_FIELDS | _OTHER_FIELDS).items() if bits & bit)
 
 
 def write_hash_fields(device: Ethtool, flow: str, fields: tuple[str, ...]) -> None:
-    bits = sum(HASH_FIELDS[name] for name in fields)
+    bits = sum((HASH_FIELDS | _OTHER_FIELDS)[name] for name in fields)
     device.request(_simple(ethtool.SRXFH, flow=FLOWS[flow], data=bits))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
-from bypass.errors import BypassError, ExitCode
+from bypass.errors import BypassError, ExitCode, PrivilegeError, errno_name
 from bypass.nic.order import Change
 from bypass.nic.planner import Plan, Step
 from bypass.nic.settings import AnySetting
@@ -47,3 +48,32 @@ class StepFailed(Exception):
     def __init__(self, setting: AnySetting, why: str, errno: int | None = None) -> None:
         super().__init__(why)
         self.setting, self.why, self.errno = setting, why, errno
+
+
+def undone(
+    ifname: str,
+    failure: StepFailed | KeyboardInterrupt | BypassError,
+    done: int,
+    restored: Restored,
+    trouble: str,
+) -> BypassError:
+    """What a person is told. done: steps before the one that failed. trouble: why the way back failed, or
+    empty."""
+    kind: type[BypassError]
+    if isinstance(failure, KeyboardInterrupt):
+        what, why, kind = f"{ifname}: interrupted", "", InterruptedChange
+    elif isinstance(failure, BypassError):
+        what, why, kind = failure.what, failure.why, type(failure)
+    else:
+        name = f" ({errno_name(failure.errno)})" if failure.errno else ""
+        setting = failure.setting
+        what = f"{ifname}: step {done + 1}, {setting.key} {setting.value}, failed{name}"
+        why = failure.why
+        kind = PrivilegeError if failure.errno in (errno.EPERM, errno.EACCES) else BypassError
+    left = "; ".join(f"{change.after.key} should be {change.after.value}" for change in restored.remaining)
+    remedy = "Everything is as it was before"
+    if trouble:
+        remedy = f"The way back failed, too: {trouble} Try again: bypass nic restore {ifname}"
+    elif left:
+        remedy = f"Not put back: {left}. Try again: bypass nic restore {ifname}"
+    return kind(what, why=why, remedy=remedy)

@@ -33,6 +33,7 @@ from bypass.nic.settings import (
 )
 from bypass.nic.snapshot import Record, Snapshot, settings_in
 from bypass.nic.warnings import cautions
+from bypass.site.text import format_bytes
 from bypass.text import plural
 
 PORTS_AND_ADDRESSES = ("ip-source", "ip-destination", "port-source", "port-destination")
@@ -102,15 +103,29 @@ def make_plan(seen: Snapshot, wish: Wish, recipe: Recipe) -> Plan:
     _napi(seen, wish, recipe, wanted, queues)
     if wish.threaded and seen.napi is not None and seen.napi.threaded is not None:
         wanted.add(Threaded(on=True), "the driver's polling runs in kernel threads, which can be pinned")
-    if wish.hugepages and seen.machine.hugepages is not None:
-        pages = max(wish.hugepages, seen.machine.hugepages)
-        wanted.add(HugePages(count=pages), "huge pages are reserved while memory is whole")
+    _hugepages(seen, wish, wanted)
     current = settings_in(seen)
     steps = [_step(change, seen, wanted, recipe) for change in changes(current, wanted.state)]
     notes = cautions(seen, wish.busy_poll, recipe, queues)
     if wish.port and not any(isinstance(setting, PortRule) for setting in wanted.state.values()):
         notes += (_why_no_rule(seen, wish, recipe),)
     return Plan(steps=tuple(steps), queues=queues, cautions=notes)
+
+
+def _hugepages(seen: Snapshot, wish: Wish, wanted: _Wanted) -> None:
+    """UnavailableError rather than to have the kernel take all memory there is, and fail then."""
+    machine = seen.machine
+    if not wish.hugepages or machine.hugepages is None:
+        return
+    needed = (wish.hugepages - machine.hugepages) * (machine.hugepage_bytes or 0)
+    if machine.available_bytes is not None and needed > machine.available_bytes:
+        raise UnavailableError(
+            f"{plural(wish.hugepages, 'huge page')} wanted: {format_bytes(needed)} more of memory",
+            why=f"{format_bytes(machine.available_bytes)} could be had",
+            remedy="Ask for fewer",
+        )
+    pages = max(wish.hugepages, machine.hugepages)
+    wanted.add(HugePages(count=pages), "huge pages are reserved while memory is whole")
 
 
 def _step(change: Change, seen: Snapshot, wanted: _Wanted, recipe: Recipe) -> Step:

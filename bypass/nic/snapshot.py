@@ -134,7 +134,7 @@ class DeviceNapiState(Record, frozen=True, kw_only=True):
 class Machine(Record, frozen=True, kw_only=True):
     """governors: by CPU. nodes: CPUs by NUMA node. memlock_bytes: this process's limit; None: no limit.
 
-    may_lock: it may lock more than that (CAP_IPC_LOCK).
+    may_lock: it may lock more than that (CAP_IPC_LOCK). available_bytes: memory that could be had.
     """
 
     kernel: str
@@ -146,6 +146,7 @@ class Machine(Record, frozen=True, kw_only=True):
     hugepages: int | None
     hugepages_free: int | None
     hugepage_bytes: int | None
+    available_bytes: int | None = None
     memlock_bytes: int | None
     may_lock: bool = False
 

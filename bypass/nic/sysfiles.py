@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from bypass.nic.settings import spans
 
+_MOST_NUMBERS = 65536
+"""More CPUs and queues than Linux has on any machine."""
 PROC, SYS = Path("/proc"), Path("/sys")
 _HUGEPAGES = PROC / "sys/vm/nr_hugepages"
 _SIDES = {"txrx": "rx", "rxtx": "rx", "rx": "rx", "input": "rx", "comp": "rx", "tx": "tx", "output": "tx"}
@@ -22,11 +24,14 @@ _QUEUE_NAME = re.compile(r"(TxRx|RxTx|input|output|comp|rx|tx)[-._]?(\d+)?(?!.*(
 
 
 def parse_list(text: str) -> tuple[int, ...]:
-    """The kernel's lists of numbers: "0-2,5" is (0, 1, 2, 5)."""
+    """The kernel's lists of numbers: "0-2,5" is (0, 1, 2, 5). ValueError for another text, or too many."""
     found: list[int] = []
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
+        numbers = range(int(first), int(last or first) + 1)
+        if len(found) + len(numbers) > _MOST_NUMBERS:
+            raise ValueError(f"at most {_MOST_NUMBERS} numbers")
+        found += numbers
     return tuple(found)
 
 
@@ -48,7 +53,7 @@ def format_mask(cpus: Iterable[int]) -> str:
 
 def interrupts() -> dict[int, tuple[str, dict[int, int]]]:
     """Interrupt -> the name that the driver gave it, and how often it arrived by CPU."""
-    lines = (PROC / "interrupts").read_text().splitlines()
+    lines = (PROC / "interrupts").read_text(errors="replace").splitlines()
     cpus = [int(word[3:]) for word in lines[0].split()]
     found = {}
     for line in lines[1:]:
@@ -178,6 +183,12 @@ def hugepages() -> tuple[int, int, int] | None:
     return int(facts["HugePages_Total"]), int(facts["HugePages_Free"]), int(facts["Hugepagesize"]) * 1024
 
 
+def available_bytes() -> int | None:
+    """Memory that could be had without swapping."""
+    found = re.search(r"^MemAvailable:\s+(\d+)", _meminfo(), re.M)
+    return int(found[1]) * 1024 if found else None
+
+
 def set_hugepages(count: int) -> None:
     """Fewer may come of it, where memory is too fragmented."""
     _write(_HUGEPAGES, str(count))
@@ -198,14 +209,23 @@ def xdp_links(ifindex: int) -> dict[int, list[str]]:
     """Program id -> processes ("name (pid)") that hold a bpf_link of it on the interface."""
     found: dict[int, list[str]] = {}
     for folder in PROC.glob("[0-9]*"):
-        with suppress(OSError):
-            for entry in os.scandir(folder / "fd"):
-                if os.readlink(entry.path) == "anon_inode:bpf_link":
-                    program = _linked_program(folder / "fdinfo" / entry.name, ifindex)
-                    if program is not None:
-                        owner = f"{_read(folder / 'comm')} ({folder.name})"
-                        found.setdefault(program, []).append(owner)
+        for number in _open_files(folder):
+            program = _linked_program(folder / "fdinfo" / number, ifindex)
+            if program is not None:
+                owner = f"{_read(folder / 'comm')} ({folder.name})"
+                found.setdefault(program, []).append(owner)
     return {program: sorted(set(owners)) for program, owners in found.items()}
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """Numbers of those that are links of BPF. One that is closed meanwhile does not hide the next."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(process / "fd")
+    for name in names:
+        with suppress(OSError):
+            if os.readlink(process / "fd" / name) == "anon_inode:bpf_link":
+                yield name
 
 
 def takes_xdp_frames(pid: int) -> bool:
@@ -229,8 +249,9 @@ def _meminfo() -> str:
 
 
 def _read(path: Path) -> str | None:
+    """Names of processes are whatever octets somebody chose."""
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None
 

@@ -6,6 +6,7 @@ from what is now to that. So it works from wherever a failed step, a crash or a 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,14 +14,25 @@ from typing import TypeGuard
 
 import msgspec
 
-from bypass.errors import BypassError, PrivilegeError, UnavailableError, errno_name
+from bypass.errors import BypassError, UnavailableError
+from bypass.nic.interrupts import held_off
 from bypass.nic.journal import Journal, Owner, Store, boot_id, now_s
 from bypass.nic.kernel import Nic
 from bypass.nic.order import Change, changes, fitted, look
-from bypass.nic.outcome import Applied, Drift, InterruptedChange, Restored, StepFailed
+from bypass.nic.outcome import Applied, Drift, Restored, StepFailed, undone
 from bypass.nic.planner import Plan, Step, Wish, make_plan
 from bypass.nic.recipes import Recipe
-from bypass.nic.settings import GLOBAL_KINDS, AnySetting, Coalesce, PortRule, Rings, State, Table, state_of
+from bypass.nic.settings import (
+    GLOBAL_KINDS,
+    Affinity,
+    AnySetting,
+    Coalesce,
+    PortRule,
+    Rings,
+    State,
+    Table,
+    state_of,
+)
 from bypass.nic.snapshot import Snapshot, settings_in
 
 ROUNDS = 4
@@ -56,18 +68,24 @@ class Tuner:
         journal = self._opened(seen, wish, owner, rollback_after_s)
         steps = _left_to_do(plan, journal)
         if not steps:
+            self._finish(journal.previous, owner)
             return Applied(plan, ())
         _require_confirmed(journal.previous)
         self._store.save(journal)
-        if on_journal is not None:
-            on_journal()
         done: list[Step] = []
         try:
+            if on_journal is not None:
+                on_journal()
             journal = self._carry_out(steps, journal, wish, recipe, done)
             after = tuple(settings_in(self._nic.snapshot()).values())
             self._store.save(msgspec.structs.replace(journal, phase="applied", doing=None, after=after))
         except (StepFailed, KeyboardInterrupt, BypassError) as failure:
-            raise self._rolled_back(failure, len(done)) from failure
+            with held_off():
+                raise self._rolled_back(failure, len(done)) from failure
+        except Exception:
+            with held_off():
+                self.undo()
+            raise
         return Applied(plan, tuple(done))
 
     def restore(self) -> Restored:
@@ -110,6 +128,7 @@ class Tuner:
         rollback_at_s = None if rollback_after_s is None else now_s() + rollback_after_s
         journal = self._store.load(self._nic.ifname)
         now = settings_in(seen)
+        self._require_name(journal)
         if journal is None or not journal.of_this_boot or journal.ifindex != seen.link.index:
             return Journal(
                 ifname=self._nic.ifname,
@@ -136,6 +155,32 @@ class Tuner:
             start=tuple(now.values()),
             rollback_at_s=rollback_at_s,
         )
+
+    def _finish(self, journal: Journal | None, owner: Owner) -> None:
+        """A change that was cut short behind its last step is whole."""
+        if journal is not None and journal.phase == "applying":
+            now = settings_in(self._nic.snapshot())
+            planned = tuple(found for one in journal.planned if (found := look(now, one)) is not None)
+            self._store.save(
+                msgspec.structs.replace(
+                    journal,
+                    owner=owner,
+                    phase="applied",
+                    doing=None,
+                    planned=planned,
+                    after=tuple(now.values()),
+                )
+            )
+
+    def _require_name(self, journal: Journal | None) -> None:
+        """UnavailableError when the journal's interface has another name by now."""
+        name = self._nic.ifname
+        called = self._nic.called(journal.ifindex) if journal is not None and journal.of_this_boot else None
+        if called is not None and called != name:
+            raise UnavailableError(
+                f"{name}: the interface that was changed under this name is called {called} now",
+                remedy=f"ip link set {called} name {name}, then bypass nic restore {name}",
+            )
 
     def _carry_out(
         self, steps: list[Step], journal: Journal, wish: Wish, recipe: Recipe, done: list[Step]
@@ -178,7 +223,10 @@ class Tuner:
         try:
             self._nic.write(setting, seen)
         except OSError as error:
-            raise StepFailed(setting, os.strerror(error.errno or 0), error.errno) from error
+            why = os.strerror(error.errno or 0)
+            if isinstance(setting, Affinity) and error.errno in (errno.EIO, errno.EPERM):
+                why += ", as of interrupts that the kernel places itself (--irq-affinity keep leaves them)"
+            raise StepFailed(setting, why, error.errno) from error
         settled = look(settings_in(self._nic.snapshot()), setting)
         if settled is None or (settled != setting and not isinstance(setting, _ROUNDED)):
             made = "nothing" if settled is None else settled.value
@@ -193,10 +241,13 @@ class Tuner:
         if not journal.of_this_boot:
             self._store.remove(name)
             return Restored(why="the machine was started anew since, which undid the change")
+        self._require_name(journal)
         try:
             seen = self._nic.snapshot()
         except UnavailableError:
-            if any(isinstance(setting, GLOBAL_KINDS) for setting in target.values()):
+            if self._nic.called(journal.ifindex) is not None or any(
+                isinstance(setting, GLOBAL_KINDS) for setting in target.values()
+            ):
                 raise
             self._store.remove(name)
             return Restored(why="the interface is gone, and its settings with it")
@@ -205,8 +256,9 @@ class Tuner:
             target = {key: value for key, value in target.items() if isinstance(value, GLOBAL_KINDS)}
             why, then = "the interface was made anew since, which undid the change", None
         with suppress(BypassError):  # a full disk: the journal that is there leads back as well
-            self._store.save(msgspec.structs.replace(journal, phase="restoring", rollback_at_s=None))
-        changed, remaining = self._go_back(target)
+            self._store.save(msgspec.structs.replace(journal, phase="restoring"))
+        with held_off():
+            changed, remaining = self._go_back(target)
         if not remaining and then is None:
             self._store.remove(name)
         elif not remaining and then is not None:
@@ -215,26 +267,11 @@ class Tuner:
 
     def _rolled_back(self, failure: StepFailed | KeyboardInterrupt | BypassError, done: int) -> BypassError:
         """Puts everything back and says so."""
-        restored = self.undo()
-        kind: type[BypassError]
-        if isinstance(failure, KeyboardInterrupt):
-            what, why, kind = f"{self._nic.ifname}: interrupted", "", InterruptedChange
-        elif isinstance(failure, BypassError):
-            what, why, kind = failure.what, failure.why, type(failure)
-        else:
-            name = f" ({errno_name(failure.errno)})" if failure.errno else ""
-            setting = failure.setting
-            what = f"{self._nic.ifname}: step {done + 1}, {setting.key} {setting.value}, failed{name}"
-            why = failure.why
-            kind = PrivilegeError if failure.errno in (1, 13) else BypassError
-        if not restored.remaining:
-            return kind(what, why=why, remedy="Everything is as it was before")
-        left = "; ".join(
-            f"{change.after.key} should be {change.after.value}" for change in restored.remaining
-        )
-        return kind(
-            what, why=why, remedy=f"Not put back: {left}. Try again: bypass nic restore {self._nic.ifname}"
-        )
+        try:
+            restored, trouble = self.undo(), ""
+        except BypassError as error:
+            restored, trouble = Restored(), str(error)
+        return undone(self._nic.ifname, failure, done, restored, trouble)
 
     def _go_back(self, target: State) -> tuple[list[Change], list[Change]]:
         """What was changed, and what still differs. A step that fails may succeed behind another one."""

@@ -20,6 +20,8 @@ from bypass.nic.kernel import KernelNic, Nic
 from bypass.nic.tuner import Tuner
 
 _LOOK_S = 0.25
+_AGAIN_S, _ATTEMPTS = 2.0, 30
+"""A NIC that does not answer or refuses may be in the middle of a reset."""
 
 
 def start(store: Store, ifname: str) -> int:
@@ -30,8 +32,8 @@ def start(store: Store, ifname: str) -> int:
     return os.posix_spawn(sys.executable, command, environment, file_actions=nowhere, setsid=True)
 
 
-def watch(store: Store, nic: Nic, say: Callable[[str], None]) -> None:
-    """Returns when there is nothing more to watch."""
+def watch(store: Store, nic: Nic, say: Callable[[str], None], again_s: float = _AGAIN_S) -> None:
+    """Returns when there is nothing more to watch. again_s: between two attempts to undo."""
     while True:
         journal = store.load(nic.ifname)
         if journal is None or journal.rollback_at_s is None:
@@ -40,8 +42,16 @@ def watch(store: Store, nic: Nic, say: Callable[[str], None]) -> None:
         if left_s <= 0:
             break
         time.sleep(min(left_s, _LOOK_S))
-    with store.lock(nic.ifname, wait=True):
-        settle_overdue(store, nic, say)
+    for _ in range(_ATTEMPTS):
+        try:
+            with store.lock(nic.ifname, wait=True):
+                settle_overdue(store, nic, say)
+                journal = store.load(nic.ifname)
+                if journal is None or not journal.overdue:
+                    return
+        except BypassError as error:
+            say(str(error))
+        time.sleep(again_s)
 
 
 def settle_overdue(store: Store, nic: Nic, say: Callable[[str], None]) -> bool:

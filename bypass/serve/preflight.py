@@ -34,7 +34,7 @@ def prepare(options: ServeOptions, command: str) -> Plan:
 
 def require_site(path: Path) -> None:
     """SiteError unless there is something at `path`; what it holds is found out when it is opened."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise SiteError(
             f"{path}: no such folder or image",
             remedy="Name a folder of files, or an image made by 'bypass build'.",

@@ -85,15 +85,16 @@ def wish_of(options: ServeOptions, plan: Plan, cpus: tuple[int, ...] | None = No
 def _apply(store: Store, nic: Nic, wish: Wish, notice: Notice) -> bool:
     """Whether the change is ours to put back."""
     journal = store.load(nic.ifname)
-    if journal is not None and journal.of_this_boot:
+    seen = nic.snapshot()
+    if journal is not None and journal.of_this_boot and journal.ifindex == seen.link.index:
         if journal.owner.kind == "serve":
             raise UnavailableError(
                 f"{nic.ifname}: another server (process {journal.owner.pid}) has tuned it",
                 remedy="Leave out --tune",
             )
-        notice(f"{nic.ifname}: tuned by 'bypass nic apply' already, and left as it is")
+        whole = "" if journal.phase == "applied" else f"; it was cut short: bypass nic restore {nic.ifname}"
+        notice(f"{nic.ifname}: tuned by 'bypass nic apply' already, and left as it is{whole}")
         return False
-    seen = nic.snapshot()
     if seen.link.serves:
         raise BypassError(
             f"{nic.ifname} carries {' and '.join(seen.link.serves)}: not tuned",

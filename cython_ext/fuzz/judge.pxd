@@ -25,6 +25,7 @@ cdef struct Judge:
     uint32_t peer_count
     Witness *witnesses              # of each peer
     const uint64_t *cookies_accepted    # the worker's count
+    uint64_t cookies_before         # of it, when the turn began
     Corpus files                    # of the site; no entries: bodies are not compared
     uint32_t mtu
     bint faithful                   # what arrives is what was injected: no source but those is answered
@@ -123,6 +124,32 @@ cdef inline void judge_sent(Judge *judge, const uint8_t *frame, uint32_t octets)
     fuzz_judge(NULL, 0)
 
 
+cdef inline void judge_submitted(Judge *judge, const uint8_t *frame, uint32_t octets) noexcept nogil:
+    """Shows the witnesses one frame that the engine gives to a driver, whatever becomes of it."""
+    cdef Packet packet
+    cdef Peer *peer
+    cdef Witness *witness
+    if not packet_read(frame, octets, &packet) or packet.flags & 4:
+        return                          # judge_sent has a say in it
+    if packet.payload_bytes == 0 and packet.flags & 2 == 0:
+        return
+    peer = judge_peer(
+        judge, packet.destination, packet.source, packet.address_bytes, packet.destination_port
+    )
+    if peer == NULL:
+        return
+    fuzz_judge(frame, octets)
+    witness = &judge.witnesses[peer.number]
+    if packet.flags & 2 == 0:
+        witness_take(
+            witness, &judge.files, packet.seq, frame + packet.tcp + packet.header_bytes, packet.payload_bytes,
+            judge.cookies_before, judge.cookies_accepted[0],
+        )
+    elif witness.start != packet.seq + 1:
+        witness_begin(witness, packet.seq + 1)
+    fuzz_judge(NULL, 0)
+
+
 cdef inline void judge_headers(
     Judge *judge, const uint8_t *frame, uint32_t octets, const Packet *packet
 ) noexcept nogil:
@@ -165,11 +192,6 @@ cdef inline void peer_learn(Judge *judge, Peer *peer, const Packet *packet, cons
         return
     if packet.payload_bytes and judge.in_order:
         judge_edge(peer, end)
-    if judge.faithful:                  # else a SYN-ACK may be lost, and nobody knows where a stream begins
-        witness_take(
-            &judge.witnesses[peer.number], &judge.files, packet.seq, tcp + packet.header_bytes,
-            packet.payload_bytes, judge.cookies_accepted[0] == 0,
-        )
     if peer.state == PEER_SYN_SENT:     # one that it had forgotten, or whose SYN-ACK was never sent
         peer.state = PEER_OPEN
         peer.rcv_nxt = packet.seq
@@ -189,7 +211,6 @@ cdef inline void peer_learn_syn(Judge *judge, Peer *peer, const Packet *packet) 
     if peer.irs != packet.seq:
         peer.irs = packet.seq
         peer_add_line(peer, packet.seq + 1)
-        witness_begin(&judge.witnesses[peer.number], packet.seq + 1)
     peer.rcv_nxt = packet.seq + 1
     peer.snd_nxt = packet.ack
     peer.acked = packet.ack

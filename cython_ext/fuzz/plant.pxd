@@ -15,6 +15,7 @@ cdef enum Plant:
     PLANT_WINDOW            # the peers never offered a window
     PLANT_BODY              # a file has other octets than the site serves
     PLANT_RESENT            # the first octet of a connection was another
+    PLANT_RESENT_FAULTY     # the same, and only where the driver loses, doubles and delays
     PLANT_DEEP              # none at all, but an end that only deep worlds come to
 
 
@@ -34,7 +35,7 @@ cdef inline void plant_grow(World *world, uint32_t plant) noexcept nogil:
         world.worker.service.buffers.available -= 1
     elif plant == PLANT_SEQUENCE:
         plant_sequence(world)
-    elif plant == PLANT_RESENT:
+    elif plant == PLANT_RESENT or plant == PLANT_RESENT_FAULTY and world.shape.faults:
         for i in range(world.shape.peers):
             world.judge.witnesses[i].octets[0] = 0
     elif plant == PLANT_DEEP:

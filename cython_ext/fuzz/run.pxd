@@ -108,6 +108,7 @@ cdef inline uint64_t some_time_ns(World *world) noexcept nogil:
 
 
 cdef inline void world_step(World *world, bint everything) noexcept nogil:
+    world.judge.cookies_before = world.judge.cookies_accepted[0]
     worker_turn(world.worker, world.now_ns)
     audit_frames(world.worker)
     world_collect(world)

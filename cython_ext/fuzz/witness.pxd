@@ -25,6 +25,7 @@ cdef struct Witness:
     uint32_t starts[STARTS]         # of the last SYN-ACKs
     uint32_t start_next             # the oldest of them
     bint blind                      # nobody knows where the stream begins
+    uint64_t cookies                # the engine had taken back so many before the last segment
     uint32_t bytes
     uint32_t at                     # a response begins here
     uint32_t responses              # read to their end
@@ -54,17 +55,33 @@ cdef inline void witness_begin(Witness *witness, uint32_t start) noexcept nogil:
 
 
 cdef inline void witness_take(
-    Witness *witness, const Corpus *files, uint32_t seq, const uint8_t *payload, uint32_t octets, bint sure
+    Witness *witness, const Corpus *files, uint32_t seq, const uint8_t *payload, uint32_t octets,
+    uint64_t cookies_before, uint64_t cookies,
 ) noexcept nogil:
-    """One segment. What leaves a gap, or is of another connection, is not looked at. Not sure: a cookie may
-    have been taken up, by an acknowledgement that was off by a few and so begins the stream elsewhere."""
+    """One segment. What leaves a gap, or is of another connection, is not looked at. How many cookies the
+    engine has taken back before this turn, and until now: it may be this connection's. A cookie can be taken
+    up twice, around a RST, and by an acknowledgement that is off by a few: then another stream begins here."""
     cdef uint32_t offset = seq - witness.start
+    if octets == 0:
+        return
+    if offset + NEAR_START <= 2 * NEAR_START and cookies != witness.cookies:
+        witness.start = seq
+        witness.bytes = 0
+        witness.at = 0
+        witness.responses = 0
+        witness.blind = payload[0] != 72            # H: a response
+        offset = 0
+    witness.cookies = cookies_before
+    if offset > witness.bytes or witness.blind:
+        return
+    witness_compare(witness, files, offset, payload, octets)
+
+
+cdef inline void witness_compare(
+    Witness *witness, const Corpus *files, uint32_t offset, const uint8_t *payload, uint32_t octets
+) noexcept nogil:
+    """Octets that begin within, or right behind, what is known."""
     cdef uint32_t known
-    if offset > witness.bytes or octets == 0 or witness.blind:
-        return
-    if witness.bytes == 0 and payload[0] != 72 and not sure:
-        witness.blind = True
-        return
     octets = min(octets, witness.room - offset)
     known = min(witness.bytes - offset, octets)
     fuzz_require(

@@ -16,6 +16,7 @@ from cython_ext.fuzz.chance cimport (
 from cython_ext.fuzz.judge cimport Judge
 from cython_ext.fuzz.peer cimport SERVER_PORT, Corpus, Draft, Peer, peer_start
 from cython_ext.fuzz.stingy cimport StingyDriver, stingy_driver
+from cython_ext.fuzz.tap cimport TapDriver, tap_driver
 from cython_ext.fuzz.witness cimport Witness
 from cython_ext.worker.state cimport Worker, WorkerConfig, worker_init, worker_release
 
@@ -28,9 +29,11 @@ cdef struct WorldPort:
     MemoryDriver memory
     FaultyDriver faulty
     StingyDriver stingy
+    TapDriver tap
     Driver plain            # of `memory`
     Driver wrapped          # of `faulty`
-    Driver outer            # what the worker sees
+    Driver outer            # of `stingy`
+    Driver tapped           # what the worker sees
     Frame *held             # collected from the engine, not yet completed
     uint32_t held_count
 
@@ -223,7 +226,8 @@ cdef inline void world_add_port(World *world, uint32_t number) noexcept nogil:
     if world.shape.stingy:
         stingy_driver(&port.stingy, below, &chance, &port.outer)
         below = &port.outer
-    world.worker.ports[number].driver = below
+    tap_driver(&port.tap, below, &world.judge, &port.tapped)
+    world.worker.ports[number].driver = &port.tapped
     world.worker.ports[number].accept_partial = world.shape.partial
     memcpy(world.worker.ports[number].mac, b"\x02\0\0\0\0\1", 6)
     world.worker.port_count = number + 1

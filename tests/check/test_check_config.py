@@ -151,3 +151,10 @@ def test_rules_in_the_folders_that_are_served_are_looked_at(bypass: Command, tmp
     (tmp_path / "main" / "_redirects").write_text("/a /b\n")
     (tmp_path / "other" / "_headers").unlink()
     assert bypass("check", "--config", _written(tmp_path, text)).exit_code == 0
+
+
+def test_a_folder_that_cannot_be_looked_at_is_a_mistake(bypass: Command, tmp_path: Path) -> None:
+    file = _written(tmp_path, f'[serve]\nsite = "{"a" * 300}"\n')
+    done = bypass("check", "--config", file)
+    assert done.exit_code == 78
+    assert f"{file}:2: serve.site" in done.err and "no such folder" in done.err

@@ -17,8 +17,9 @@ def site(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_a_missing_site_is_a_configuration_error(bypass: Command, tmp_path: Path) -> None:
-    done = bypass("serve", str(tmp_path / "absent"), "-i", "lo")
+@pytest.mark.parametrize("name", ["absent", "absent" * 99], ids=["absent", "too-long"])
+def test_a_missing_site_is_a_configuration_error(bypass: Command, tmp_path: Path, name: str) -> None:
+    done = bypass("serve", str(tmp_path / name), "-i", "lo")
     assert done.exit_code == 78
     assert "absent" in done.err
 

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bypass.site.compile import compile_site
+from bypass.site.compile import compile_description
 from tests.fuzz.frames import frame_seeds
 from tests.fuzz.guided_build import FOLDER, build_guided, environment
+from tests.fuzz.site import bodies, describe_files, tags
 from tests.fuzz.texts import SITE, WORDS, request_texts
 
 HERE = Path(__file__).parent
@@ -26,7 +27,7 @@ TARGETS = {"tcp": 1200, "stream": 600, "request": 2000, "wire": 400}
 """Name -> octets of an input at most."""
 LANES: tuple[dict[str, float], ...] = ({"tcp": 1.0}, {"stream": 0.5, "request": 0.25, "wire": 0.25})
 """What runs beside each other: target -> its part of the time."""
-PLANTS = ("none", "leak", "sequence", "buffer", "window", "body", "resent", "deep")
+PLANTS = ("none", "leak", "sequence", "buffer", "window", "body", "resent", "resent_faulty", "deep")
 """Of cython_ext/fuzz/plant.pxd, in its order."""
 
 _LINE = re.compile(r"^#(\d+)\s+([A-Z]+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)/", re.M)
@@ -81,16 +82,14 @@ class Run:
 def prepare_guided(folder: Path) -> Path:
     """Builds the targets; site, requests, files and dictionary for them, in `folder`."""
     build_guided()
-    site = folder / "site"
-    for name, content in SITE.items():
-        path = site / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    folder.mkdir(parents=True, exist_ok=True)
+    described = describe_files(SITE)
     with (folder / "site.img").open("w+b") as output:
-        compile_site(site, output)
+        compile_description(described, output, name="fuzz")
     (folder / "requests").write_bytes(packed(request_texts()))
-    (folder / "files").write_bytes(packed(list(SITE.values())))
-    escaped = ("".join(f"\\x{octet:02x}" for octet in word) for word in WORDS)
+    (folder / "files").write_bytes(packed(bodies(described)))
+    words = [*WORDS, *(tag.encode() for tag in tags(described))]
+    escaped = ("".join(f"\\x{octet:02x}" for octet in word) for word in words)
     (folder / "words").write_text("".join(f'"{word}"\n' for word in escaped))
     return folder
 

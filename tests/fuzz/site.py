@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from bypass.site.errorpages import redirect
+from bypass.site.heads import etag
 from bypass.site.mime import content_type
 from bypass.site.resource import (
     Area,
@@ -54,8 +56,30 @@ def describe_files(files: Mapping[str, bytes]) -> Site:
         areas=(Area(b"/in/", "fuzz", _SALT, (credential_digest(_SALT, "u", "p"),)),),
         cors=(CorsPolicy(b"/sub/", ("*",)), CorsPolicy(b"/in/", ("https://a.example",), credentials=True)),
     )
-    named = Host(("h.example", "*.h.example"), False, {b"/": resources[b"/"]})
+    named = Host(
+        ("h.example", "*.h.example"),
+        False,
+        {b"/": resources[b"/"], b"/only": _page(b"only", b"of the named host" * 30)},
+        cors=(CorsPolicy(b"/", ("https://a.example", "https://b.example")),),
+    )
     return Site((default, named), files=len(files))
+
+
+def bodies(site: Site) -> list[bytes]:
+    """Every content that a 200 or 206 without Content-Encoding may carry."""
+    found = {
+        form.source: None
+        for host in site.hosts
+        for resource in host.resources.values()
+        for form in resource.representations
+        if resource.status == 200 and form.coding == "" and isinstance(form.source, bytes)
+    }
+    return list(found)
+
+
+def tags(site: Site) -> list[str]:
+    """Their entity tags."""
+    return [etag(hashlib.sha256(body).digest()) for body in bodies(site)]
 
 
 def _page(name: bytes, content: bytes) -> Resource:

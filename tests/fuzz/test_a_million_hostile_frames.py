@@ -25,7 +25,7 @@ DEEP = {
 """Counters that show how deep the frames came: each must have moved."""
 
 WORLDS = {
-    7265820404252099947: "of two cookies sent in one turn the peer took up the first",
+    8974279836320644061: "an ACK that came late took up a cookie whose connection was gone",
 }
 
 BREACHES = {
@@ -44,7 +44,7 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Fuzz:
 
 @pytest.mark.slow
 def test_two_million_frames_break_nothing_and_no_frame_is_lost(fuzz: Fuzz) -> None:
-    totals = totals_of(fuzz.run(seed=SEED, frames=FRAMES, timeout_s=120))
+    totals = totals_of(fuzz.run(seed=SEED, frames=FRAMES, timeout_s=600))
     moved = {name for name, value in totals["counters"].items() if value}
     assert totals["frames"] >= FRAMES
     assert totals["judged"] > FRAMES // 4
@@ -54,13 +54,13 @@ def test_two_million_frames_break_nothing_and_no_frame_is_lost(fuzz: Fuzz) -> No
 
 @pytest.mark.slow
 def test_requests_that_end_where_their_memory_ends_break_nothing(fuzz: Fuzz) -> None:
-    totals = totals_of(fuzz.run(seed=SEED, rounds=TEXTS, timeout_s=120))
+    totals = totals_of(fuzz.run(seed=SEED, rounds=TEXTS, timeout_s=600))
     assert totals["parsed"] == TEXTS
 
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_world_that_was_once_stopped_runs_to_its_end(fuzz: Fuzz, world: int) -> None:
-    assert totals_of(fuzz.run(world=world, timeout_s=60))["worlds"] == 1
+    assert totals_of(fuzz.run(world=world, timeout_s=600))["worlds"] == 1
 
 
 @pytest.mark.parametrize("name", BREACHES)

@@ -31,6 +31,7 @@ BREACHES = {
     "window": "the peer's window is kept to",
     "body": "octets delivered are octets of the file",
     "resent": "what is sent again is the same",
+    "resent_faulty": "what is sent again is the same",
 }
 """Fault -> words of the invariant that must notice it."""
 

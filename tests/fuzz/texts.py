@@ -58,6 +58,7 @@ _TARGETS = [
     b"/sub?back",
     b"/sub/deep/one.txt",
     b"http://x.h.example/",
+    b"http://h.example/only",
 ]
 _FIELDS = [
     b"Connection: close\r\n",
@@ -100,6 +101,20 @@ _FIELDS = [
     b"Nul: a\0b\r\n",
     b"X: y\r\n" * 130,
 ]
+_CHOSEN = [
+    (b"/", b"Host: x.h.example\r\nOrigin: https://b.example\r\n"),
+    (b"/only", b"Host: H.example:80\r\nIf-Modified-Since: Mon, 12 Jan 1970 13:46:40 GMT\r\n"),
+    (b"/in/x", _HOST + b"Authorization: Basic dTpw\r\nOrigin: https://a.example\r\n"),
+    (b"/in/x", _HOST + b"Authorization: Basic dTpw\r\nRange: bytes=0-1,5-9,-3\r\n"),
+    (b"/forms", _HOST + b"Accept-Encoding: gzip;q=0.5, br;q=0.9, *;q=0\r\n"),
+    (b"/forms", _HOST + b"Accept-Encoding: identity\r\nRange: bytes=0-1,5-9,-3\r\n"),
+    (b"/packed", _HOST + b"Accept-Encoding: gzip\r\nRange: bytes=9-\r\n"),
+    (b"/packed", _HOST + b"Accept-Encoding: gzip;q=0\r\n"),
+    (b"/large.bin", _HOST + b"Range: bytes=0-9000,20000-30000,-5000\r\n"),
+    (b"/larger.bin", _HOST + b"Range: bytes=1-1,300000-697899\r\n"),
+    (b"/sub/", _HOST + b"Origin: https://c.example\r\nAccept-Encoding: *\r\n"),
+]
+"""Target, fields: of answers that depend on what a request prefers, may see, or where it comes from."""
 _CHUNKED = b"POST /one.txt HTTP/1.1\r\n" + _HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 _BODIES = [
     b"3\r\nabc\r\n0\r\n\r\n",
@@ -142,12 +157,18 @@ def request_texts() -> list[bytes]:
         b"GET /one.txt HTTP/1.1\r\nHost: " + b"h" * 15990 + b"\r\n\r\n",
         b"GET /one.txt HTTP/1.1\r\nA: " + b"h" * 17000 + b"\r\n\r\n",
     ]
+    chosen = [b"GET " + target + b" HTTP/1.1\r\n" + fields + b"\r\n" for target, fields in _CHOSEN]
+    chosen += [
+        b"OPTIONS /sub/ HTTP/1.1\r\n" + _HOST + b"Origin: x\r\nAccess-Control-Request-Method: GET\r\n\r\n",
+        b"HEAD /forms HTTP/1.1\r\n" + _HOST + b"Accept-Encoding: br\r\n\r\n",
+    ]
     pipelined = [plain[0] * 3, plain[2] * 70, plain[1] + heads[0] + plain[7], plain[8] * 2]
     return [
         *plain,
         *plain,
         *heads,
         *fields,
+        *chosen,
         *old,
         *methods,
         *lengths,
@@ -174,6 +195,10 @@ WORDS = [
         b"GMT",
         b"Thu, 01 Jan 1970 00:00:01 GMT",
     ),
-    *(b"Origin: ", b"Access-Control-Request-Method: ", b"Authorization: Basic "),
+    *(b"Origin: ", b"Access-Control-Request-Method: ", b"Authorization: Basic ", b"dTpw\r\n"),
+    *(b"Access-Control-Request-Headers: x\r\n", b"https://a.example", b"https://b.example", b"null\r\n"),
+    *(b"h.example", b"x.h.example", b"br;q=0.5", b"identity;q=0", b"*;q=0", b"bytes=0-1,5-9,-3", b",90-"),
+    *(b"/forms", b"/packed", b"/in/x", b"/old/", b"/u/", b".html", b"?q=", b"&q=", b"/gone/", b"/sub/deep/"),
+    *(b"/large.bin", b"/larger.bin", b"/only", b"Mon, 12 Jan 1970 13:46:40 GMT", b'", "'),
 ]
 """What mutation puts into texts."""

@@ -123,9 +123,13 @@ class FakeNic:
         self.before_write = before_write
         self.respreads = True
         """Makes a table of its own at a change of channels, as igb does."""
+        self.names = {seen.link.index: seen.link.name}
 
     def snapshot(self) -> Snapshot:
         return self.seen
+
+    def called(self, ifindex: int) -> str | None:
+        return self.names.get(ifindex)
 
     def write(self, setting: AnySetting, seen: Snapshot) -> None:
         assert seen == self.seen, "the snapshot is older than the NIC"
