@@ -11,8 +11,8 @@ from libc.string cimport memchr
 
 from cython_ext.http.field cimport (
     FIELD_ACCEPT_ENCODING, FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_IF_MATCH,
-    FIELD_REFERER, FIELD_TRANSFER_ENCODING, FIELD_USER_AGENT, coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet,
-    is_value_octet, list_has_token, parse_length, same_word,
+    FIELD_REFERER, FIELD_TRANSFER_ENCODING, FIELD_USER_AGENT, coding_is_framed, field_name, host_is_sound,
+    is_target_octet, is_token_octet, is_value_octet, list_has_token, parse_length, same_word,
 )
 
 cdef enum:
