@@ -154,8 +154,8 @@ class AccessLog:
         self._reopen = True
 
     def close(self) -> None:
-        """Writes what is there, and ends. Called when the worker has ended. Where nobody takes the lines (a pipe
-        whose reader hangs), it is waited for `end_s`, not for ever."""
+        """Writes what is there, and ends. Called when the worker has ended. Where nobody takes the lines (a
+        pipe whose reader hangs), it is waited for `end_s`, not for ever."""
         self._ending.set()
         self._thread.join(self._end_s)
         if self._thread.is_alive():
