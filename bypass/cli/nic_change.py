@@ -238,6 +238,10 @@ def verify(context: click.Context, ifname: str, store: Store, as_json: bool) -> 
     if not drifted and not as_json:
         click.echo(f"{ifname}: as planned ({plural(len(journal.planned), 'setting')})")
     if journal.phase != "applied":
+        holder = store.holder(ifname)
+        if holder is not None:
+            messages.warn(f"a change is under way (process {holder}): look again when it has ended")
+            return ExitCode.DRIFTED
         messages.warn(f"a change was cut short while {journal.phase}: bypass nic restore {ifname}")
         return ExitCode.DRIFTED
     return ExitCode.DRIFTED if drifted else ExitCode.OK

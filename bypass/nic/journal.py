@@ -149,9 +149,8 @@ class Store:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
-                holder = os.pread(descriptor, 20, 0).decode("ascii", errors="replace").strip()
                 raise UnavailableError(
-                    f"{ifname}: another 'bypass nic' is changing it (process {holder or '?'})",
+                    f"{ifname}: another 'bypass nic' is changing it (process {_holder(descriptor)})",
                     remedy="Wait for it to end, then look with 'bypass nic verify'",
                 ) from None
             with suppress(OSError):  # a full disk must not keep from restoring; the number is for people
@@ -160,6 +159,20 @@ class Store:
             yield
         finally:
             os.close(descriptor)
+
+    def holder(self, ifname: str) -> str | None:
+        """The process that changes this interface now ("?": it does not say); None: nobody. Takes no root."""
+        try:
+            descriptor = os.open(self._path(ifname, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
 
     def _open_lock(self, ifname: str) -> int:
         path = self._path(ifname, "lock")
@@ -191,6 +204,10 @@ class Store:
             os.close(descriptor)
 
 
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 20, 0).decode("ascii", errors="replace").strip() or "?"
+
+
 def may_be_interface(name: str) -> bool:
     """What the kernel takes as a name (dev_valid_name), and can be written as text."""
     try:
@@ -207,7 +224,7 @@ def this_owner(kind: str) -> Owner:
 def start_ticks(pid: int) -> int:
     """When the process started; -1 when there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return -1
     fields = text.rpartition(")")[2].split()

@@ -6,6 +6,7 @@ from what is now to that. So it works from wherever a failed step, a crash or a 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,17 @@ from bypass.nic.order import Change, changes, fitted, look
 from bypass.nic.outcome import Applied, Drift, Restored, StepFailed, undone
 from bypass.nic.planner import Plan, Step, Wish, make_plan
 from bypass.nic.recipes import Recipe
-from bypass.nic.settings import GLOBAL_KINDS, AnySetting, Coalesce, PortRule, Rings, State, Table, state_of
+from bypass.nic.settings import (
+    GLOBAL_KINDS,
+    Affinity,
+    AnySetting,
+    Coalesce,
+    PortRule,
+    Rings,
+    State,
+    Table,
+    state_of,
+)
 from bypass.nic.snapshot import Snapshot, settings_in
 
 ROUNDS = 4
@@ -212,7 +223,10 @@ class Tuner:
         try:
             self._nic.write(setting, seen)
         except OSError as error:
-            raise StepFailed(setting, os.strerror(error.errno or 0), error.errno) from error
+            why = os.strerror(error.errno or 0)
+            if isinstance(setting, Affinity) and error.errno in (errno.EIO, errno.EPERM):
+                why += ", as of interrupts that the kernel places itself (--irq-affinity keep leaves them)"
+            raise StepFailed(setting, why, error.errno) from error
         settled = look(settings_in(self._nic.snapshot()), setting)
         if settled is None or (settled != setting and not isinstance(setting, _ROUNDED)):
             made = "nothing" if settled is None else settled.value

@@ -67,7 +67,10 @@ cdef struct Flight:
     bint undo_possible
     bint undo_armed             # DSACKs may show that this recovery, or timeout, was in vain
     uint32_t undo_octets        # sent again in it, and not reported by DSACK
-    uint32_t dsack_octets       # reported by the segment being taken
+    uint32_t undo_start         # with undo_octets: the span of what was sent again
+    uint32_t undo_end
+    uint32_t dsack_start        # reported by the segment being taken
+    uint32_t dsack_end
     # Path MTU (tcp/pathmtu)
     uint32_t mtu_probe          # MtuProbe
     uint32_t mtu_probe_end
@@ -81,16 +84,18 @@ cdef struct Flight:
     FlightRun runs[FLIGHT_RUNS]
 
 
-cdef inline void flight_start(Flight *flight, uint32_t start, uint32_t end, uint32_t now_us) noexcept nogil:
-    """[start, end) is in flight already, sent about now."""
+cdef inline void flight_start(
+    Flight *flight, uint32_t start, uint32_t end, uint32_t sent_us, uint32_t state
+) noexcept nogil:
+    """[start, end) is in flight already, since `sent_us`. state: 0, or RUN_AGAIN where that is not known."""
     cdef uint32_t runs_at = <uint32_t>(<char *>&flight.runs - <char *>flight)
     clear_block(flight, runs_at)
     flight.window_factor = 1
     flight.count = 1
     flight.runs[0].start = start
     flight.runs[0].end = end
-    flight.runs[0].sent_us = now_us
-    flight.runs[0].state = 0
+    flight.runs[0].sent_us = sent_us
+    flight.runs[0].state = state
     flight.pipe = end - start
     flight.rack_fack = start
     flight.dsack_round = start
@@ -177,15 +182,20 @@ cdef inline bint split_run(Flight *flight, uint32_t i, uint32_t at) noexcept nog
     return True
 
 
-cdef inline void join_sacked(Flight *flight) noexcept nogil:
-    """SACKed neighbours become one run: their times of sending matter no more."""
-    cdef uint32_t i = 0
-    while i + 1 < flight.count:
-        if flight.runs[i].state & RUN_SACKED and flight.runs[i + 1].state & RUN_SACKED:
-            flight.runs[i].end = flight.runs[i + 1].end
-            remove_run(flight, i + 1)
-        else:
-            i += 1
+cdef inline void join_runs(Flight *flight, uint32_t state) noexcept nogil:
+    """Neighbours of this state become one run: their times of sending matter no more. One pass, for a peer can
+    make the list as long as it may be."""
+    cdef uint32_t i
+    cdef uint32_t kept = 0
+    for i in range(1, flight.count):
+        if flight.runs[kept].state == state and flight.runs[i].state == state:
+            flight.runs[kept].end = flight.runs[i].end
+            continue
+        kept += 1
+        if kept != i:
+            flight.runs[kept] = flight.runs[i]
+    if flight.count:
+        flight.count = kept + 1
 
 
 cdef inline bint flight_next_lost(const Flight *flight, FlightRun *run) noexcept nogil:
@@ -222,6 +232,13 @@ cdef inline void continue_resent(Flight *flight, uint32_t i, uint32_t end, uint3
     flight.runs[i].sent_us = now_us
 
 
+cdef inline void flight_undo_counts(Flight *flight, uint32_t start, uint32_t end) noexcept nogil:
+    """[start, end) is sent again: a DSACK of it will count."""
+    flight.undo_start = seq_min(flight.undo_start, start) if flight.undo_octets else start
+    flight.undo_end = seq_max(flight.undo_end, end) if flight.undo_octets else end
+    flight.undo_octets += end - start
+
+
 cdef inline void flight_all_lost(Flight *flight) noexcept nogil:
     """A retransmission timeout: all that is not SACKed. A first run that is SACKed means that the
     peer took its word back (RFC 2018 8): then no SACK is believed any more."""
@@ -230,20 +247,8 @@ cdef inline void flight_all_lost(Flight *flight) noexcept nogil:
     for i in range(flight.count):
         if reneged or not flight.runs[i].state & RUN_SACKED:
             flight.runs[i].state = RUN_LOST
-    while make_room_lost(flight):
-        pass
+    join_runs(flight, RUN_LOST)
     flight_count(flight)
-
-
-cdef inline bint make_room_lost(Flight *flight) noexcept nogil:
-    """Joins the first two neighbouring lost runs."""
-    cdef uint32_t i
-    for i in range(1, flight.count):
-        if flight.runs[i - 1].state == RUN_LOST and flight.runs[i].state == RUN_LOST:
-            flight.runs[i - 1].end = flight.runs[i].end
-            remove_run(flight, i)
-            return True
-    return False
 
 
 cdef inline void flight_none_lost(Flight *flight) noexcept nogil:

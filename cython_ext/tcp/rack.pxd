@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from cython_ext.tcp.conn cimport TcpConn
 from cython_ext.tcp.flight cimport (
-    RTT_NONE, RUN_AGAIN, RUN_LOST, RUN_SACKED, Flight, FlightRun, flight_count, join_sacked, remove_run,
+    RTT_NONE, RUN_AGAIN, RUN_LOST, RUN_SACKED, Flight, FlightRun, flight_count, join_runs, remove_run,
     split_run,
 )
 from cython_ext.wire.bytes cimport load_be32
@@ -79,11 +79,12 @@ cdef inline void flight_sack(
         end = load_be32(blocks + 8 * i + 4)
         if i == 0 and is_dsack(blocks, count, una):
             flight.dsack_seen = True
-            flight.dsack_octets = end - start
+            flight.dsack_start = start
+            flight.dsack_end = end
             continue
         if seq_lt(start, end) and seq_lt(una, end) and seq_le(una, start) and seq_le(end, most):
             sack_block(flight, start, end, now_us)
-    join_sacked(flight)
+    join_runs(flight, RUN_SACKED)
 
 
 cdef inline bint is_dsack(const uint8_t *blocks, uint32_t count, uint32_t una) noexcept nogil:

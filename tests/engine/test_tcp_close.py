@@ -172,6 +172,7 @@ def test_data_behind_the_peers_own_fin_is_not_taken(host: Host) -> None:
     peer.get()
     peer.send("A", b"late", ack=1)
     peer.expect(seg("A", ack=2))
+    assert host.count("not_taken") == 1
 
 
 @pytest.mark.rfc("9293", "3.10.7.4", "MUST", "TIME-WAIT: a repeated FIN begins the wait anew")

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from bypass.errors import BypassError
+from bypass.nic.interrupts import as_interrupts
 from bypass.nic.journal import Store, this_owner
 from bypass.nic.kernel import KernelNic
 from bypass.nic.planner import Wish
@@ -47,7 +48,7 @@ def main() -> None:
     how, number, ifname, folder, seconds = sys.argv[1:]
     nic, store = FaultyNic(ifname, how, int(number)), Store(Path(folder))
     wish, rollback_after_s = Wish(workers=2, busy_poll=True), float(seconds) or None
-    with store.lock(ifname):
+    with store.lock(ifname), as_interrupts():
         try:
             Tuner(nic, store, print).apply(
                 wish,

@@ -155,6 +155,21 @@ def kill_at(bench: Bench, number: int, rollback_after_s: int = 0) -> None:
         assert process.wait(10) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_middle_puts_everything_back(bench: Bench, number: signal.Signals) -> None:
+    before = bench.state()
+    with subprocess.Popen(bench.child("stop", STEPS), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stopped\n"
+        assert bench.state() != before
+        assert f"process {process.pid}" in bench.nic("verify", code=3), "under way, and not cut short"
+        process.send_signal(number)
+        assert "interrupted" in process.stdout.readline()
+        assert process.wait(10) == 1
+    assert bench.state() == before
+    assert bench.journals() == []
+
+
 def test_two_at_once_are_kept_apart(bench: Bench) -> None:
     with subprocess.Popen(bench.child("stop", 1), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
