@@ -21,11 +21,11 @@ they still do.
 
 PACING = """## Pacing
 
-Not done. Segments leave as soon as the windows let them, 32 a turn and connection. Slow start at twice the rate
-of the path therefore fills its queue until HyStart++ or a loss ends it: the row "clean" of
-[TCP in simulation](tcp-simulation.md) sends 357 segments again for that. A budget of octets in the flight block,
-filled from the window and the round trip once a tick, would need no timer for each packet; it is to be
-measured on every row of that table first.
+Not done. Segments leave as soon as the windows let them, 32 a turn and connection. Slow start at twice the
+rate of the path therefore fills its queue until HyStart++ or a loss ends it: the row “clean” of
+[TCP in simulation](tcp-simulation.md) sends hundreds of segments again for that. A budget of octets in the
+flight block, filled from the window and the round trip once a tick, would need no timer for each packet; it
+is to be measured on every row of that table first.
 """
 
 
