@@ -19,7 +19,7 @@ from cython_ext.tcp.conn cimport (
 from cython_ext.tcp.event cimport EVENT_ACKED, EVENT_CLOSED, EVENT_NONE, EVENT_TIME_WAIT, TcpEvents
 from cython_ext.tcp.flight cimport Flight, flight_all_lost, flight_count, flight_none_lost
 from cython_ext.tcp.loss cimport low_us, rto_arm, rto_disarm, rtt_acked, timer_arm_us
-from cython_ext.tcp.pathmtu cimport mss_acked
+from cython_ext.tcp.pathmtu cimport mss_acked, mss_probe_alone_is_lost
 from cython_ext.tcp.rack cimport (
     flight_acked, flight_sack, probe_is_wanted, probe_timeout_us, rack_adapt, rack_detect,
 )
@@ -170,7 +170,7 @@ cdef inline void recover_flight(
         end_recovery(conn, flight)
     elif conn.flags & CONN_RECOVERING:
         prr_acked(conn, flight, progress)
-    elif flight.lost and conn.backoff == 0 and seq_le(conn.recover, conn.snd_una):
+    elif recovery_is_due(conn, flight):
         begin_recovery(conn, flight, counters)
         prr_acked(conn, flight, progress)
     elif flight.delivered:
@@ -183,6 +183,14 @@ cdef inline void recover_flight(
         timer_arm_us(conn, TIMER_PROBE, probe_timeout_us(conn, flight), now_ns)
     elif conn.timer_kind != TIMER_RTO:
         rto_arm(conn, now_ns)
+
+
+cdef inline bint recovery_is_due(const TcpConn *conn, const Flight *flight) noexcept nogil:
+    """Something was lost that says of congestion, and of none that is known already."""
+    return (
+        flight.lost != 0 and conn.backoff == 0 and seq_le(conn.recover, conn.snd_una)
+        and not mss_probe_alone_is_lost(conn, flight)
+    )
 
 
 cdef inline void begin_recovery(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:

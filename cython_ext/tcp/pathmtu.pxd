@@ -1,15 +1,17 @@
 """The segment size of a connection and the path: smaller when told or when large segments vanish, and after
 ten minutes larger again, if one segment of the old size arrives (RFC 1191 6.3, RFC 8201 4, RFC 4821 7).
 
-The probe is a segment of new octets like any other, but for its size: when it is lost, it is repaired in
-small pieces, and nothing else has suffered. It needs a flight block, which tells what arrived.
+The probe is a segment of new octets like any other, but for its size: when it alone is lost, it is repaired in
+small pieces, and no window is reduced (RFC 4821 3). It needs a flight block, which tells what arrived.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport C_PATH_MTU_RAISED, Counters, count
 from cython_ext.tcp.conn cimport CONN_LARGE_ARRIVES, TcpConn
-from cython_ext.tcp.flight cimport MTU_PROBE_DUE, MTU_PROBE_NONE, MTU_PROBE_OUT, Flight
+from cython_ext.tcp.flight cimport (
+    MTU_PROBE_DUE, MTU_PROBE_NONE, MTU_PROBE_OUT, Flight, FlightRun, flight_next_lost,
+)
 from cython_ext.wire.seqnum cimport seq_le, seq_lt
 
 cdef enum:
@@ -42,8 +44,16 @@ cdef inline void mss_sent(
         flight.mtu_probe = MTU_PROBE_OUT
         flight.mtu_probe_end = end
     elif flight.mtu_probe == MTU_PROBE_OUT and again and seq_lt(seq, flight.mtu_probe_end):
-        if seq_lt(flight.mtu_probe_end - conn.mss_most, end):
+        if seq_le(flight.mtu_probe_end, end):           # the last piece
             flight.mtu_probe = MTU_PROBE_NONE
+
+
+cdef inline bint mss_probe_alone_is_lost(const TcpConn *conn, const Flight *flight) noexcept nogil:
+    """Nothing but the probe, or a piece of it, is to be sent again."""
+    cdef FlightRun run
+    if flight.mtu_probe != MTU_PROBE_OUT or not flight_next_lost(flight, &run):
+        return False
+    return seq_le(flight.mtu_probe_end - conn.mss_most, run.start) and flight.lost <= flight.mtu_probe_end - run.start
 
 
 cdef inline void mss_acked(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:

@@ -5,7 +5,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from cython_ext.base.counters cimport (
     C_BLACK_HOLES, C_FAST_RETRANSMIT, C_RTO, C_WINDOW_PROBES, Counters, count,
 )
-from cython_ext.tcp.ack cimport begin_recovery
+from cython_ext.tcp.ack cimport begin_recovery, recovery_is_due
 from cython_ext.tcp.congestion cimport congestion_timeout
 from cython_ext.tcp.conn cimport (
     CONN_IPV6, CONN_LARGE_ARRIVES, CONN_PROBE, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TAIL_PROBE,
@@ -16,7 +16,6 @@ from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget
 from cython_ext.tcp.output cimport timestamp_now
 from cython_ext.tcp.pathmtu cimport mss_lower
 from cython_ext.tcp.rack cimport rack_detect
-from cython_ext.wire.seqnum cimport seq_le
 
 cdef enum:
     PROBE_BACKOFF_MOST = 10         # of a window probe; RTO_MOST_US bounds the interval anyway
@@ -92,7 +91,6 @@ cdef inline void timeout_reorder(
     """The reordering window has passed (RFC 8985 6.3): what has still not come is lost."""
     cdef uint32_t again_us = rack_detect(conn, flight, conn.flags & CONN_RECOVERING != 0, low_us(now_ns))
     rto_arm(conn, now_ns)
-    if again_us == 0 and flight.lost and conn.backoff == 0 and not conn.flags & CONN_RECOVERING:
-        if seq_le(conn.recover, conn.snd_una):
-            begin_recovery(conn, flight, counters)
-            conn.cwnd = max(flight.pipe + conn.mss, <uint32_t>conn.mss)
+    if again_us == 0 and not conn.flags & CONN_RECOVERING and recovery_is_due(conn, flight):
+        begin_recovery(conn, flight, counters)
+        conn.cwnd = max(flight.pipe + conn.mss, <uint32_t>conn.mss)

@@ -353,6 +353,7 @@ def test_after_ten_minutes_one_large_segment_is_tried_and_the_others_follow_when
 
 
 @pytest.mark.rfc("1191", "6.3", "MUST", "no larger path MTU is tried within five minutes of an error")
+@pytest.mark.rfc("4821", "3", "MAY", "the loss of a probe alone is repaired and reduces no window")
 def test_when_the_large_segment_is_lost_they_stay_small_for_another_ten_minutes(make_host: MakeHost) -> None:
     host = make_host(idle_timeout_ns=4 * TEN_MINUTES_MS * 1_000_000)
     peer = lowered(host)
@@ -382,3 +383,4 @@ def test_when_the_large_segment_is_lost_they_stay_small_for_another_ten_minutes(
         assert len(vanished) == round_number, "one is tried, and repaired in pieces"
         assert host.count("retransmission_timeouts") == before
     assert host.count("path_mtu_raised") == 0
+    assert host.count("fast_retransmits") == 0, "the probe alone was lost: that is no congestion"
