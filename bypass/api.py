@@ -12,15 +12,18 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bypass.accesslog.writer import Lines
 from bypass.config import HINTS, ServeOptions, resolve
 from bypass.errors import ConfigError
 from bypass.reload.reloader import hand_over
 from bypass.serve.content import load_site, open_site
 from bypass.serve.parts import Parts, kernel_parts
+from bypass.serve.plan import log_plan
 from bypass.serve.preflight import prepare, warnings
 from bypass.serve.server import Server as RunningServer
 from bypass.serve.server import open_server
@@ -121,6 +124,10 @@ class Server:
     (`port=8080`, `address=["192.0.2.1"]`, `poll="latency"`, `idle_timeout="30s"`). Wrong ones are a
     ConfigError now; what the machine refuses is a BypassError on entry, and then nothing is left
     attached. Environment and configuration files are not looked at.
+
+    access_log: a file, "-" for stdout, or a function that is given whole lines as octets, each with its LF,
+    in a thread of its own; what it raises is a warning, and its lines are lost (or with log_when_full="wait"
+    given to it again).
     """
 
     def __init__(
@@ -128,13 +135,16 @@ class Server:
         site: Site | str | os.PathLike[str],
         *,
         interface: str,
+        access_log: str | os.PathLike[str] | Lines = "",
         parts: Parts | None = None,
         **options: Any,
     ) -> None:
         """parts: what the server is put together from, for tests; default: the kernel's."""
         self._site = site
         place = "." if isinstance(site, Site) else os.fspath(site)
-        flags = {"site": place, "interface": interface, **_known(options)}
+        self._lines = access_log if callable(access_log) else None
+        file = "" if callable(access_log) else os.fspath(access_log)
+        flags = {"site": place, "interface": interface, "access_log": file, **_known(options)}
         self.options: ServeOptions = resolve(flags, {}).options
         self._parts = parts
         self._stack = ExitStack()
@@ -146,6 +156,8 @@ class Server:
         with ExitStack() as stack:
             put_back_leftovers(self.options, LOGGER.warning)
             plan = prepare(self.options, "this program")
+            if self._lines is not None:
+                plan = replace(plan, log=log_plan(self.options, self._lines))
             for warning in warnings(plan):
                 LOGGER.warning(warning)
             if isinstance(self._site, Site):

@@ -22,6 +22,7 @@ LEAST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.02
 COMPLAIN_S = 60.0
 RETRY_S = 0.2
+END_S = 5.0
 _MODE = 0o640
 
 Take = Callable[[memoryview], tuple[int, int]]
@@ -77,6 +78,8 @@ class FileSink:
         if self.path != "-":
             old = self._fd
             self._open()
+            # Only in the file that has it does a torn line have to be ended.
+            self._torn = self._torn and os.path.sameopenfile(old, self._fd)
             os.close(old)
 
     def close(self) -> None:
@@ -131,8 +134,10 @@ class AccessLog:
         warn: Callable[[str], object],
         *,
         lossless: bool = False,
+        end_s: float = END_S,
     ) -> None:
         self._take = take
+        self._end_s = end_s
         self._buffer = memoryview(bytearray(BATCH_BYTES + line_bytes_most))
         self._sink = sink
         self._warn = warn
@@ -149,10 +154,14 @@ class AccessLog:
         self._reopen = True
 
     def close(self) -> None:
-        """Writes what is there, and ends. Called when the worker has ended."""
+        """Writes what is there, and ends. Called when the worker has ended. Where nobody takes the lines (a
+        pipe whose reader hangs), it is waited for `end_s`, not for ever."""
         self._ending.set()
-        self._thread.join()
-        self._sink.close()
+        self._thread.join(self._end_s)
+        if self._thread.is_alive():
+            self._warn("access log: whatever reads it takes nothing; its last lines are lost")
+        else:
+            self._sink.close()
 
     def _work(self) -> None:
         pause_s = LEAST_PAUSE_S

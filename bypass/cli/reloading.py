@@ -45,7 +45,7 @@ def reloading(
 
     watched: folders and files in which they happen."""
     with ExitStack() as stack:
-        reloader = Reloader(server, image, maker.make, partial(report, messages), wanted)
+        reloader = Reloader(server, image, maker.make, partial(report, messages), wanted, cancel=maker.cancel)
         stack.callback(reloader.close)
         folder = runtime_folder(options.runtime_folder)
         handlers = {"about": partial(about, server, options), "reload": partial(_reload, reloader, messages)}

@@ -75,18 +75,31 @@ class ImageMaker:
         finally:
             os.close(descriptors[0])
 
+    def cancel(self) -> None:
+        """From another thread: a making under way ends with an error now, also where the process hangs."""
+        channel = self._channel
+        if channel is not None:
+            with contextlib.suppress(OSError):
+                channel.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
+        self._end()
+
+    def _end(self) -> int | None:
+        """The process's exit status. None: it cannot be ended, such as one that waits for a dead disk; it is
+        left to the kernel."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        for end in (None, process.terminate, process.kill):
+            if end is not None:
+                end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_END_S)
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -127,11 +140,11 @@ class ImageMaker:
                 progress(facts["done"], facts["total"])
 
     def _lost(self) -> BypassError:
-        status = self._process.wait() if self._process is not None else 0
-        self.close()
-        ended = f"signal {-status}" if status < 0 else f"exit code {status}"
+        status = self._end()
+        ended = "hangs" if status is None else "ended unexpectedly"
+        how = "" if status is None else f" (signal {-status})" if status < 0 else f" (exit code {status})"
         return BypassError(
-            f"{self.path or 'site'}: the process that compiles it ended unexpectedly ({ended})",
+            f"{self.path or 'site'}: the process that compiles it {ended}{how}",
             remedy="If memory was short, allow less with --max-memory.",
         )
 

@@ -48,7 +48,8 @@ class Reloader:
     """reload() from any thread; one that `wanted` asks for is answered to `report`.
 
     image: the one that is served now; it belongs to the reloader from here on. wanted: set by a signal
-    handler or a watcher; however often before somebody comes to it, it is one request.
+    handler or a watcher; however often before somebody comes to it, it is one request. cancel: called
+    by another thread, has `make` fail soon.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Reloader:
         report: Report,
         wanted: threading.Event,
         *,
+        cancel: Callable[[], object] = lambda: None,
         taken_s: float = _TAKEN_S,
     ) -> None:
         self._server = server
         self._image = image
         self._make = make
         self._report = report
+        self._cancel = cancel
         self._taken_s = taken_s
         self._one = threading.Lock()
         self._wanted = wanted
@@ -88,9 +91,10 @@ class Reloader:
         self._wanted.set()
 
     def close(self) -> None:
-        """Waits for a reload under way."""
+        """Cuts a reload under way short."""
         self._ended = True
         self._wanted.set()
+        self._cancel()
         self._thread.join()
         with self._one:
             self._image.close()

@@ -20,6 +20,8 @@ cdef enum FieldName:
     FIELD_TRANSFER_ENCODING
     FIELD_EXPECT
     FIELD_ACCEPT_ENCODING
+    FIELD_REFERER
+    FIELD_USER_AGENT
     FIELD_IF_MATCH
     FIELD_IF_NONE_MATCH
     FIELD_IF_MODIFIED_SINCE
@@ -69,6 +71,10 @@ cdef inline FieldName field_name(const uint8_t *name, uint32_t octets) noexcept 
         return FIELD_HOST
     if octets == 10 and same_lower(name, octets, b"connection", 10):
         return FIELD_CONNECTION
+    if octets == 10 and same_lower(name, octets, b"user-agent", 10):
+        return FIELD_USER_AGENT
+    if octets == 7 and same_lower(name, octets, b"referer", 7):
+        return FIELD_REFERER
     if octets == 14 and same_lower(name, octets, b"content-length", 14):
         return FIELD_CONTENT_LENGTH
     if octets == 17 and same_lower(name, octets, b"transfer-encoding", 17):

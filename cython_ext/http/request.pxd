@@ -11,8 +11,8 @@ from libc.string cimport memchr
 
 from cython_ext.http.field cimport (
     FIELD_ACCEPT_ENCODING, FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_HOST, FIELD_IF_MATCH,
-    FIELD_TRANSFER_ENCODING, coding_is_framed, field_name, host_is_sound, is_target_octet, is_token_octet,
-    is_value_octet, list_has_token, parse_length, same_word,
+    FIELD_REFERER, FIELD_TRANSFER_ENCODING, FIELD_USER_AGENT, coding_is_framed, field_name, host_is_sound,
+    is_target_octet, is_token_octet, is_value_octet, list_has_token, parse_length, same_word,
 )
 
 cdef enum:
@@ -42,6 +42,10 @@ cdef struct Request:
     const uint8_t *accept           # value of the last Accept-Encoding
     uint32_t accept_bytes
     uint32_t accepts                # how many there are
+    const uint8_t *referer          # value of the last Referer, for the access log
+    uint32_t referer_bytes
+    uint32_t agent_bytes
+    const uint8_t *agent            # value of the last User-Agent
     const uint8_t *fields           # the field lines
     uint32_t fields_bytes
     uint32_t head_bytes             # from the start to behind the empty line that ends the head
@@ -89,6 +93,8 @@ cdef inline RequestVerdict request_parse(const uint8_t *data, uint32_t octets, R
     request.content_length = 0
     request.host_bytes = 0
     request.accepts = 0
+    request.referer_bytes = 0
+    request.agent_bytes = 0
     if octets == 1 and data[0] == 13:
         return REQUEST_NEED_MORE
     verdict = parse_request_line(data, octets, &i, request)
@@ -240,7 +246,7 @@ cdef inline RequestVerdict take_field(
     const uint8_t *name, uint32_t name_bytes, const uint8_t *value, uint32_t value_bytes,
     Request *request, HeadSeen *seen,
 ) noexcept nogil:
-    """The few fields that matter to framing and to the connection."""
+    """The few fields that matter to framing, to the connection and to every response."""
     cdef int which = field_name(name, name_bytes)
     if which == FIELD_HOST:
         seen.hosts += 1
@@ -269,6 +275,12 @@ cdef inline RequestVerdict take_field(
         request.accept = value
         request.accept_bytes = value_bytes
         request.accepts += 1
+    elif which == FIELD_USER_AGENT:
+        request.agent = value
+        request.agent_bytes = value_bytes
+    elif which == FIELD_REFERER:
+        request.referer = value
+        request.referer_bytes = value_bytes
     elif which >= FIELD_IF_MATCH:
         request.conditional = True
     return REQUEST_DONE

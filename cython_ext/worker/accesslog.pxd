@@ -1,9 +1,8 @@
 """What of a response goes into the access log, and when there is room for it."""
 
-from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memset
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from cython_ext.accesslog.entry cimport Shown, log_entry, show_fields, show_line, show_parsed_line
+from cython_ext.accesslog.entry cimport first_line, log_line, log_request, parsed_line
 from cython_ext.accesslog.ring cimport LOG_WANTS_FIELDS, RECORD_BYTES_MOST, ring_has_room
 from cython_ext.http.request cimport Request
 from cython_ext.worker.queue cimport session_slot, slot_body_bytes, slot_status
@@ -19,16 +18,17 @@ cdef inline void log_last(
     Service *service, Session *session, const uint8_t *data, uint32_t octets, const Request *request
 ) noexcept nogil:
     """Logs the response queued last. data: what its request began with; request: NULL when it was none."""
-    cdef Shown shown
     cdef const Slot *slot
+    cdef uint16_t status
+    cdef uint64_t body_octets
     if service.log.memory == NULL:
         return
     slot = session_slot(service, session, session.slot_count - 1)
-    memset(&shown, 0, sizeof(Shown))
+    status = slot_status(service, slot)
+    body_octets = slot_body_bytes(service, slot)
     if request == NULL:
-        show_line(&shown, data, octets)
+        log_line(&service.log, first_line(data, octets), status, body_octets)
+    elif service.log.wants & LOG_WANTS_FIELDS:
+        log_request(&service.log, parsed_line(data, request.fields), request, status, body_octets)
     else:
-        show_parsed_line(&shown, data, request.fields)
-        if service.log.wants & LOG_WANTS_FIELDS:
-            show_fields(&shown, request.fields, request.fields_bytes)
-    log_entry(&service.log, &shown, slot_status(service, slot), slot_body_bytes(service, slot))
+        log_line(&service.log, parsed_line(data, request.fields), status, body_octets)

@@ -181,6 +181,38 @@ def test_a_torn_line_does_not_tear_the_next(path: Path, monkeypatch: pytest.Monk
     assert path.read_bytes() == b"one\ntw\ntwo\n"
 
 
+def test_a_torn_line_leaves_no_mark_in_the_next_file(path: Path) -> None:
+    sink = FileSink(str(path))
+    sink._torn = True
+    sink.reopen()  # the same file: the line is still to be ended
+    sink.write(memoryview(b"one\n"))
+    assert path.read_bytes() == b"\none\n"
+    sink._torn = True
+    path.rename(path.with_name("old"))
+    sink.reopen()
+    sink.write(memoryview(b"two\n"))
+    sink.close()
+    assert path.read_bytes() == b"two\n"
+
+
+def test_a_pipe_that_nobody_reads_does_not_keep_it_from_ending(source: Source, path: Path) -> None:
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    said: list[str] = []
+    sink = FileSink(str(path))
+    log = AccessLog(source.take, 100, sink, said.append, end_s=0.2)
+    try:
+        source.put(*[b"%0199d\n" % number for number in range(1000)])  # more than a pipe holds
+        wait_for(lambda: not source._lines)
+        log.close()
+        assert said == ["access log: whatever reads it takes nothing; its last lines are lost"]
+    finally:
+        os.close(reader)  # the writer's thread gets EPIPE, and ends
+    log._thread.join(DEADLINE_S)
+    assert not log._thread.is_alive()
+    sink.close()
+
+
 def test_a_function_is_given_whole_lines(source: Source) -> None:
     got: list[bytes] = []
     log = AccessLog(source.take, 100, sink_for(got.append), print)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeParts) -> by
     return bypass.Site.compile(tmp_path)
 
 
-def server_of(site: bypass.Site, fake: FakeParts, **options: object) -> bypass.Server:
+def server_of(site: bypass.Site, fake: FakeParts, **options: Any) -> bypass.Server:
     return bypass.Server(site, interface="eth7", parts=fake.parts(), **options)
 
 
@@ -145,3 +146,19 @@ def test_another_site_is_served_meanwhile(site: bypass.Site, fake: FakeParts, tm
         assert len(fake.offered) == 2
     with pytest.raises(RuntimeError, match="not running"):
         server.reload(site)
+
+
+def test_a_function_is_given_the_access_log(site: bypass.Site, fake: FakeParts) -> None:
+    fake.log_lines = b"one\ntwo\n"
+    lines: list[bytes] = []
+    with server_of(site, fake, access_log=lines.append, log_format="common"):
+        pass
+    assert b"".join(lines) == b"one\ntwo\n"
+
+
+def test_a_path_is_where_the_access_log_goes(site: bypass.Site, fake: FakeParts, tmp_path: Path) -> None:
+    fake.log_lines = b"one\n"
+    options = bypass.Server(site, interface="eth7", access_log=tmp_path / "a.log").options
+    assert options.access_log == str(tmp_path / "a.log")
+    with pytest.raises(ConfigError, match="log"):
+        server_of(site, fake, access_log=print, log_format="$nothing")

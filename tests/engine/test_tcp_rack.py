@@ -45,7 +45,7 @@ def test_one_block_says_enough_only_where_sack_was_agreed_on(host: Host, agreed:
 
 @pytest.mark.rfc("8985", "6.2", "MUST", "what left before something that arrived is lost after the window")
 @pytest.mark.rfc("8985", "6.2", "SHOULD", "the window begins with a quarter of the least round trip")
-@pytest.mark.rfc("8985", "6.3", "MUST", "a timer looks again when the reordering window has passed")
+@pytest.mark.rfc("8985", "6.2", "MUST", "a timer looks again when the reordering window has passed")
 def test_two_segments_above_a_hole_make_it_lost_after_a_quarter_of_a_round_trip(host: Host) -> None:
     peer, _ = opened(host)
     host.now += RTT_MS * MS

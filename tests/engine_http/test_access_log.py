@@ -121,6 +121,24 @@ def test_fields_are_found_whatever_their_case(log_net: Callable[..., Net]) -> No
     assert lines(net, text) == ["x|-|-"]
 
 
+def test_the_last_of_several_fields_counts(log_net: Callable[..., Net]) -> None:
+    net = log_net()
+    net.connect().ask(FIELDS.replace(b"\r\n\r\n", b"\r\nREFERER: \t b \r\nuser-AGENT:\r\n\r\n"))
+    assert lines(net, "$http_referer|$http_user_agent") == ["b|-"]
+
+
+def test_texts_of_every_length_are_whole(log_net: Callable[..., Net]) -> None:
+    net = log_net()
+    connection = net.connect()
+    for octets in range(1, 150):
+        text = bytes(33 + place % 57 for place in range(octets)).replace(b'"', b"!")
+        text = text.replace(b"\\", b"/")
+        head = SMALL[:-2] + b"Referer: %b\r\nUser-Agent: %b\r\n\r\n" % (text[::-1], text)
+        connection.ask(head)
+        want = f"GET /small.txt HTTP/1.1|{text[::-1].decode()}|{text.decode()}|x"
+        assert lines(net, "$request|$http_referer|$http_user_agent|$http_host") == [want]
+
+
 def test_without_variables_of_fields_they_are_not_looked_for(log_net: Callable[..., Net]) -> None:
     net = log_net(log_fields=False)
     net.connect().ask(FIELDS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,3 +116,49 @@ def test_it_ends_with_its_owner(maker: ImageMaker) -> None:
     assert process is not None
     maker._channel.close()  # type: ignore[union-attr]  # as the kernel does when the owner is killed
     assert process.wait(10) == 0
+
+
+def test_a_making_that_hangs_can_be_cancelled(maker: ImageMaker) -> None:
+    """Else a server whose folder is on a dead disk could not be stopped."""
+    assert _page(maker) == b"<p>one"
+    process = maker._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    timer = threading.Timer(0.2, maker.cancel)
+    timer.start()
+    with pytest.raises(BypassError, match="ended unexpectedly"):
+        maker.make()
+    timer.join()
+    assert process.returncode == -signal.SIGKILL
+    assert _page(maker) == b"<p>one"
+
+
+def test_one_changed_file_of_100_000_is_made_within_a_second(tmp_path: Path) -> None:
+    """Of processor time, so that it means the same on a busy machine; both figures are printed."""
+    for number in range(100):
+        (tmp_path / f"d{number}").mkdir()
+        for other in range(1000):
+            path = tmp_path / f"d{number}" / f"{other}.html"
+            path.write_bytes(b"<p>%d %d" % (number, other))
+            os.utime(path, (1e9, 1e9))  # one that has just changed is read again to be sure
+    with ImageMaker(tmp_path, None) as maker:
+        maker.make().close()
+        assert maker._process is not None
+        seen = []
+        for number in range(3):
+            (tmp_path / "d50" / "500.html").write_text(f"<p>changed {number}")
+            used, started = _processor_s(maker._process.pid), time.monotonic()
+            with maker.make() as image:
+                elapsed_s = time.monotonic() - started
+                found = image.lookup(b"/d50/500.html")
+                assert found is not None
+                with found.body as body, found.sums:
+                    assert bytes(body) == b"<p>changed %d" % number
+            seen.append((_processor_s(maker._process.pid) - used, elapsed_s))
+    print(*(f"reloaded in {elapsed:.2f} s, {used:.2f} s of a processor" for used, elapsed in seen), sep="\n")
+    assert min(seen)[0] < 1.0
+
+
+def _processor_s(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

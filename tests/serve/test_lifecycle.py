@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from bypass.errors import UnavailableError
 from bypass.serve.lifecycle import Summary, serve_until_stopped
 from bypass.serve.notify import notify
+from bypass.serve.parts import Notice
 from bypass.serve.server import QueueTotals, open_server
 from bypass.serve.signals import StopRequest
 from tests.serve.conftest import FakeParts, plan_for
@@ -23,19 +26,55 @@ from tests.serve.conftest import FakeParts, plan_for
 IMAGE = memoryview(b"image")
 
 
-def _signal_soon(*delays_s: float) -> None:
-    for delay_s in delays_s:
-        threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGTERM)).start()
+class _Stop(StopRequest):
+    """Says when signals are attended to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attended = threading.Event()
+
+    def attend(self) -> None:
+        super().attend()
+        self.attended.set()
+
+    def __enter__(self) -> _Stop:
+        super().__enter__()
+        return self
 
 
-def _serve(fake: FakeParts, drain_timeout_s: float = 5.0) -> Summary:
-    with StopRequest() as stop, open_server(plan_for(), IMAGE, fake.parts()) as server:
-        return serve_until_stopped(server, stop, drain_timeout_s)
+def _signal() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _serve(
+    fake: FakeParts, *meanwhile: Callable[[], object], drain_timeout_s: float = 60.0, warn: Notice = print
+) -> Summary:
+    """meanwhile: called by another thread once signals are attended to. What has to wait for something looks
+    at it, so nothing depends on how long a step takes."""
+    with _Stop() as stop, open_server(plan_for(), IMAGE, fake.parts()) as server:
+        other = threading.Thread(target=lambda: stop.attended.wait(60) and [step() for step in meanwhile])
+        other.start()
+        try:
+            return serve_until_stopped(server, stop, drain_timeout_s, warn=warn)
+        finally:
+            other.join()
+
+
+def _until(condition: Callable[[], object]) -> Callable[[], None]:
+    def wait() -> None:
+        end = time.monotonic() + 60
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.01)
+
+    return wait
+
+
+def _draining(fake: FakeParts) -> Callable[[], None]:
+    return _until(lambda: fake.draining)
 
 
 def test_sigterm_drains_and_returns_what_was_done(fake: FakeParts) -> None:
-    _signal_soon(0.1)
-    summary = _serve(fake)
+    summary = _serve(fake, _signal)
     assert fake.draining
     assert (summary.requests, summary.sent_bytes, summary.left_open) == (12, 3400, 0)
     kept_out = {words: many for words, many in summary.refused.items() if many}
@@ -48,41 +87,31 @@ def test_sigterm_drains_and_returns_what_was_done(fake: FakeParts) -> None:
 
 def test_lost_packet_buffers_are_in_the_summary(fake: FakeParts) -> None:
     fake.lost = 3
-    _signal_soon(0.1)
-    assert _serve(fake).frames_lost == 3
+    assert _serve(fake, _signal).frames_lost == 3
 
 
 def test_a_queue_without_socket_is_warned_of_once(fake: FakeParts) -> None:
     fake.unserved_queues = {5: 17}
     warnings: list[str] = []
-    _signal_soon(2.5)
-    with StopRequest() as stop, open_server(plan_for(), IMAGE, fake.parts()) as server:
-        serve_until_stopped(server, stop, 5.0, warn=warnings.append)
+    _serve(fake, _until(lambda: warnings), lambda: time.sleep(2.5), _signal, warn=warnings.append)
     assert len(warnings) == 1
     assert warnings[0].startswith("eth7 queue 5: packets for us arrive there")
 
 
 def test_draining_ends_when_the_last_connection_does(fake: FakeParts) -> None:
     fake.connections = 3
-    _signal_soon(0.1)
-    threading.Timer(0.3, setattr, (fake, "connections", 0)).start()
-    started = time.monotonic()
-    assert _serve(fake, drain_timeout_s=20).left_open == 0
-    assert 0.25 < time.monotonic() - started < 10
+    end = partial(setattr, fake, "connections", 0)
+    assert _serve(fake, _signal, _draining(fake), end, drain_timeout_s=600).left_open == 0
 
 
 def test_draining_ends_at_its_timeout(fake: FakeParts) -> None:
     fake.connections = 3
-    _signal_soon(0.1)
-    assert _serve(fake, drain_timeout_s=0.2).left_open == 3
+    assert _serve(fake, _signal, drain_timeout_s=0.2).left_open == 3
 
 
 def test_a_second_signal_ends_draining_at_once(fake: FakeParts) -> None:
     fake.connections = 3
-    _signal_soon(0.1, 0.4)
-    started = time.monotonic()
-    assert _serve(fake, drain_timeout_s=60).left_open == 3
-    assert time.monotonic() - started < 20
+    assert _serve(fake, _signal, _draining(fake), _signal, drain_timeout_s=600).left_open == 3
 
 
 def test_a_dead_worker_ends_serving_with_its_reason(fake: FakeParts) -> None:
@@ -93,9 +122,8 @@ def test_a_dead_worker_ends_serving_with_its_reason(fake: FakeParts) -> None:
 
 
 def test_an_interface_that_is_gone_ends_serving(fake: FakeParts) -> None:
-    threading.Timer(0.3, setattr, (fake, "interface_usable", False)).start()
     with pytest.raises(UnavailableError, match="eth7: the interface went away"):
-        _serve(fake)
+        _serve(fake, partial(setattr, fake, "interface_usable", False))
     assert fake.log[-2:] == ["unload", "give up"]
 
 
@@ -161,8 +189,7 @@ def test_a_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        _signal_soon(0.1)
-        _serve(fake)
+        _serve(fake, _signal)
         assert manager.recv(4096) == b"READY=1\nSTATUS=serving http://10.0.0.1/ http://[fe80::1]/"
         assert manager.recv(4096) == b"STOPPING=1\nSTATUS=draining"
 
