@@ -117,11 +117,11 @@ def _etag(image: SiteImage) -> str:
 
 @contextmanager
 def described(site: Site) -> Iterator[SiteImage]:
-    """The image of `site`, in memory."""
+    """The image of `site`, in memory as a server has it."""
     fd = os.memfd_create("bypass-bench")
     try:
         compile_description(site, fd, name="benchmark")
-        image = open_image(fd)
+        image = open_image(fd, huge=True)
     finally:
         os.close(fd)
     try:

@@ -68,7 +68,7 @@ class ImageMaker:
             raise
         try:
             # Made here, or checked, by the process.
-            image = open_image(descriptors[0], str(self.path or "site"), made_here=True)
+            image = open_image(descriptors[0], str(self.path or "site"), made_here=True, huge=True)
             if len(descriptors) > 1:
                 image.large = _large(facts, descriptors)
             return image

@@ -50,7 +50,7 @@ def open_site(
 def _copied(image: Path, max_bytes: int | None) -> SiteImage:
     fd = copy_to_memfd(image, max_bytes=max_bytes)
     try:
-        return open_image(fd, str(image))
+        return open_image(fd, str(image), huge=True)
     finally:
         os.close(fd)
 
@@ -60,6 +60,6 @@ def _compiled(
 ) -> SiteImage:
     fd, _ = compile_to_memfd(root, config=config, max_bytes=max_bytes, progress=progress)
     try:
-        return open_image(fd, made_here=True)
+        return open_image(fd, made_here=True, huge=True)
     finally:
         os.close(fd)

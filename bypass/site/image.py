@@ -31,6 +31,7 @@ from bypass.site.layout import (
     host_from,
     sums_of,
 )
+from bypass.site.pages import copy_to_huge_pages
 from bypass.site.sections import Header
 from bypass.site.validate import check_image
 
@@ -149,14 +150,18 @@ class SiteImage:
         self.close()
 
 
-def open_image(source: Path | int, name: str = "", *, made_here: bool = False) -> SiteImage:
+def open_image(
+    source: Path | int, name: str = "", *, made_here: bool = False, huge: bool = False
+) -> SiteImage:
     """Maps and checks an image file, or a descriptor of one (which stays open and may be closed).
 
     name: what errors call it. made_here: by this program, in sealed memory, so that it need not be checked.
+    huge: to be served: a descriptor's image is copied into huge pages where that pays.
     Raises SiteError that says what is wrong.
     """
     name = name or (f"descriptor {source}" if isinstance(source, int) else str(source))
-    buffer = memoryview(_map(source, name))
+    copied = copy_to_huge_pages(source) if huge and isinstance(source, int) else None
+    buffer = memoryview(_map(source, name)) if copied is None else copied
     return SiteImage(buffer, check_image(name, buffer, made_here=made_here))
 
 

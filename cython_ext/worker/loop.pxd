@@ -8,7 +8,6 @@ from cython_ext.accesslog.ring cimport ring_publish
 from cython_ext.base.counters cimport C_RX_FRAMES, C_RX_OCTETS, C_WORKER_TURNS, count, count_many
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
-from cython_ext.content.store cimport Store
 from cython_ext.content.window cimport windows_ask
 from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.http.date cimport date_make
@@ -17,7 +16,7 @@ from cython_ext.tcp.conn cimport CONN_OUTPUT_LISTED, TCP_CLOSED, TCP_ESTABLISHED
 from cython_ext.tcp.input cimport tcp_close
 from cython_ext.tcp.table cimport table_hash, table_prefetch
 from cython_ext.wire.bytes cimport prefetch
-from cython_ext.worker.ahead cimport Ahead, ahead_fetch, ahead_find, ahead_guess, ahead_pays
+from cython_ext.worker.ahead cimport Ahead, ahead_pays, ahead_start, ahead_step
 from cython_ext.worker.control cimport take_control
 from cython_ext.worker.expire cimport expire_due, schedule
 from cython_ext.worker.generation cimport generation_take
@@ -41,10 +40,12 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
     cdef Frame unused[BURST_FRAMES]
     cdef Segment segments[BURST_FRAMES]
     cdef InputVerdict verdicts[BURST_FRAMES]
+    cdef Ahead ahead
     cdef Spare spare
     cdef uint32_t i
     cdef uint32_t unused_count = 0
     cdef uint32_t received = port.driver.rx_burst(port.driver.state, frames, BURST_FRAMES)
+    cdef bint fetching = received > 1 and ahead_pays(&worker.service.store)
     for i in range(received):
         prefetch(frames[i].data)
     for i in range(received):
@@ -58,9 +59,11 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
     for i in range(received):
         if verdicts[i] == INPUT_SEGMENT:
             fetch_ahead(worker, &segments[i])
-    if received > 1 and ahead_pays(&worker.service.store):
-        fetch_answers(&worker.service.store, segments, verdicts, received)
+    if fetching:
+        ahead_start(&ahead, &worker.service.store, segments, verdicts, received)
     for i in range(received):
+        if fetching:
+            ahead_step(&ahead, &worker.service.store, i)
         spare.frame = frames[i]
         spare.port = port
         spare.available = True
@@ -81,19 +84,6 @@ cdef inline void fetch_ahead(Worker *worker, const Segment *segment) noexcept no
     table_prefetch(&worker.table, segment)
     if number != NIL:
         prefetch(&worker.sessions[number])
-
-
-cdef inline void fetch_answers(
-    const Store *store, const Segment *segments, const InputVerdict *verdicts, uint32_t received
-) noexcept nogil:
-    cdef Ahead ahead
-    cdef uint32_t i
-    ahead.count = 0
-    for i in range(received):
-        if verdicts[i] == INPUT_SEGMENT:
-            ahead_guess(&ahead, store, &segments[i])
-    ahead_find(&ahead, store)
-    ahead_fetch(&ahead, store)
 
 
 cdef inline void resume_listed(Worker *worker, uint64_t now_ns) noexcept nogil:
