@@ -76,7 +76,7 @@ def ssh_connection(environment: Mapping[str, str]) -> str:
         folder = Path("/proc", str(process))
         try:
             variables = (folder / "environ").read_bytes().split(b"\0")
-            process = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            process = int((folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
         except (OSError, ValueError, IndexError):
             break
         prefix = b"SSH_CONNECTION="

@@ -207,7 +207,7 @@ def this_owner(kind: str) -> Owner:
 def start_ticks(pid: int) -> int:
     """When the process started; -1 when there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return -1
     fields = text.rpartition(")")[2].split()

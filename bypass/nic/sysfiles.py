@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def format_mask(cpus: Iterable[int]) -> str:
 
 def interrupts() -> dict[int, tuple[str, dict[int, int]]]:
     """Interrupt -> the name that the driver gave it, and how often it arrived by CPU."""
-    lines = (PROC / "interrupts").read_text().splitlines()
+    lines = (PROC / "interrupts").read_text(errors="replace").splitlines()
     cpus = [int(word[3:]) for word in lines[0].split()]
     found = {}
     for line in lines[1:]:
@@ -209,14 +209,23 @@ def xdp_links(ifindex: int) -> dict[int, list[str]]:
     """Program id -> processes ("name (pid)") that hold a bpf_link of it on the interface."""
     found: dict[int, list[str]] = {}
     for folder in PROC.glob("[0-9]*"):
-        with suppress(OSError):
-            for entry in os.scandir(folder / "fd"):
-                if os.readlink(entry.path) == "anon_inode:bpf_link":
-                    program = _linked_program(folder / "fdinfo" / entry.name, ifindex)
-                    if program is not None:
-                        owner = f"{_read(folder / 'comm')} ({folder.name})"
-                        found.setdefault(program, []).append(owner)
+        for number in _open_files(folder):
+            program = _linked_program(folder / "fdinfo" / number, ifindex)
+            if program is not None:
+                owner = f"{_read(folder / 'comm')} ({folder.name})"
+                found.setdefault(program, []).append(owner)
     return {program: sorted(set(owners)) for program, owners in found.items()}
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """Numbers of those that are links of BPF. One that is closed meanwhile does not hide the next."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(process / "fd")
+    for name in names:
+        with suppress(OSError):
+            if os.readlink(process / "fd" / name) == "anon_inode:bpf_link":
+                yield name
 
 
 def takes_xdp_frames(pid: int) -> bool:
@@ -240,8 +249,9 @@ def _meminfo() -> str:
 
 
 def _read(path: Path) -> str | None:
+    """Names of processes are whatever octets somebody chose."""
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None
 

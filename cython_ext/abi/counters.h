@@ -55,6 +55,7 @@
     X(OUT_OF_WINDOW, "out_of_window", "segments outside the receive window") \
     X(PAWS_REJECTED, "paws_rejected", "segments with an old timestamp (RFC 7323 5.3)") \
     X(BAD_ACK, "bad_acks", "segments that acknowledge what was never sent or long ago") \
+    X(NOT_TAKEN, "not_taken", "segments of a connection dropped: no ACK, or octets where none are taken any more") \
     X(OUT_OF_ORDER, "out_of_order", "segments beyond the next one expected") \
     X(NO_REASSEMBLY, "no_reassembly", "segments out of order dropped: no reassembly block, or too many holes") \
     X(REASSEMBLY_GIVEN_UP, "reassembly_given_up", "times octets held out of order were given up: no place for them") \

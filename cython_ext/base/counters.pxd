@@ -58,6 +58,7 @@ cdef extern from "abi/counters.h" nogil:
         C_OUT_OF_WINDOW
         C_PAWS_REJECTED
         C_BAD_ACK
+        C_NOT_TAKEN
         C_OUT_OF_ORDER
         C_NO_REASSEMBLY
         C_REASSEMBLY_GIVEN_UP

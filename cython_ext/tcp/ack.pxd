@@ -24,8 +24,12 @@ from cython_ext.tcp.rack cimport (
     flight_acked, flight_sack, probe_is_wanted, probe_timeout_us, rack_adapt, rack_detect,
 )
 from cython_ext.tcp.reset cimport segment_length
-from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max
+from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max, seq_min
 from cython_ext.wire.tcp cimport TCP_ECE
+
+
+cdef enum:
+    UNDO_SPAN_MOST = 1 << 30        # the largest window: no DSACK of what lies as far back is under way
 
 
 cdef inline uint32_t take_ack(
@@ -132,7 +136,11 @@ cdef inline uint32_t fin_was_acknowledged(TcpConn *conn) noexcept nogil:
 
 
 cdef inline void take_ecn_echo(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:
-    """RFC 3168 6.1.2: as for a loss, but nothing is sent again; once for a window of data."""
+    """RFC 3168 6.1.2: as for a loss, but nothing is sent again; once for a window of data. What was reduced
+    stays so, whatever else it was for (RFC 3522 3.2 (5), RFC 4015)."""
+    if flight != NULL:
+        flight.undo_possible = False
+        flight.undo_armed = False
     if conn.flags & CONN_RECOVERING or not seq_le(conn.recover, conn.snd_una):
         return
     count(counters, C_ECN_REDUCTIONS)
@@ -150,6 +158,8 @@ cdef inline void recover_flight(
     cdef uint32_t again_us
     if progress:
         undo_if_spurious(conn, flight, segment, counters)
+        if flight.undo_octets and seq_lt(flight.undo_end + UNDO_SPAN_MOST, conn.snd_una):
+            flight.undo_armed = False           # numbers compare over half their range
         settle_probe(conn, flight, counters)
         mss_acked(conn, flight, counters)
     if flight.dsack_seen:
@@ -214,10 +224,12 @@ cdef inline void undo_if_spurious(
 
 cdef inline void undo_if_all_in_vain(TcpConn *conn, Flight *flight, Counters *counters) noexcept nogil:
     """RFC 2883 5, RFC 3708: every octet sent again is reported to have arrived twice, so nothing had been
-    lost: windows go back to what they were."""
-    if not flight.undo_armed or flight.undo_octets == 0:
+    lost: windows go back to what they were. What was sent once, the network doubled (RFC 3708 2)."""
+    cdef uint32_t start = seq_max(flight.dsack_start, flight.undo_start)
+    cdef uint32_t end = seq_min(flight.dsack_end, flight.undo_end)
+    if not flight.undo_armed or flight.undo_octets == 0 or not seq_lt(start, end):
         return
-    flight.undo_octets -= min(flight.undo_octets, flight.dsack_octets)
+    flight.undo_octets -= min(flight.undo_octets, end - start)
     if flight.undo_octets or flight.lost:
         return
     flight.undo_armed = False

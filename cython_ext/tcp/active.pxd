@@ -7,7 +7,7 @@ until it is ESTABLISHED. From then on tcp/input knows no difference between the 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport (
-    C_ABORTED, C_BAD_ACK, C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
+    C_ABORTED, C_BAD_ACK, C_NOT_TAKEN, C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
 )
 from cython_ext.base.siphash cimport SipKey
 from cython_ext.net.address cimport Local
@@ -112,6 +112,7 @@ cdef inline uint32_t active_input(
         count(counters, C_RESET_BY_PEER)
         return EVENT_CLOSED
     if not segment.tcp.flags & TCP_SYN or segment.tcp.flags & TCP_FIN:
+        count(counters, C_NOT_TAKEN)
         return EVENT_NONE
     active_negotiate(conn, segment, acked, mtu)
     conn.rcv_nxt = segment.tcp.seq + 1

@@ -67,7 +67,10 @@ cdef struct Flight:
     bint undo_possible
     bint undo_armed             # DSACKs may show that this recovery, or timeout, was in vain
     uint32_t undo_octets        # sent again in it, and not reported by DSACK
-    uint32_t dsack_octets       # reported by the segment being taken
+    uint32_t undo_start         # with undo_octets: the span of what was sent again
+    uint32_t undo_end
+    uint32_t dsack_start        # reported by the segment being taken
+    uint32_t dsack_end
     # Path MTU (tcp/pathmtu)
     uint32_t mtu_probe          # MtuProbe
     uint32_t mtu_probe_end
@@ -81,16 +84,18 @@ cdef struct Flight:
     FlightRun runs[FLIGHT_RUNS]
 
 
-cdef inline void flight_start(Flight *flight, uint32_t start, uint32_t end, uint32_t now_us) noexcept nogil:
-    """[start, end) is in flight already, sent about now."""
+cdef inline void flight_start(
+    Flight *flight, uint32_t start, uint32_t end, uint32_t sent_us, uint32_t state
+) noexcept nogil:
+    """[start, end) is in flight already, since `sent_us`. state: 0, or RUN_AGAIN where that is not known."""
     cdef uint32_t runs_at = <uint32_t>(<char *>&flight.runs - <char *>flight)
     clear_block(flight, runs_at)
     flight.window_factor = 1
     flight.count = 1
     flight.runs[0].start = start
     flight.runs[0].end = end
-    flight.runs[0].sent_us = now_us
-    flight.runs[0].state = 0
+    flight.runs[0].sent_us = sent_us
+    flight.runs[0].state = state
     flight.pipe = end - start
     flight.rack_fack = start
     flight.dsack_round = start
@@ -220,6 +225,13 @@ cdef inline void continue_resent(Flight *flight, uint32_t i, uint32_t end, uint3
         split_run(flight, i, end)
     flight.runs[i].state = RUN_AGAIN
     flight.runs[i].sent_us = now_us
+
+
+cdef inline void flight_undo_counts(Flight *flight, uint32_t start, uint32_t end) noexcept nogil:
+    """[start, end) is sent again: a DSACK of it will count."""
+    flight.undo_start = seq_min(flight.undo_start, start) if flight.undo_octets else start
+    flight.undo_end = seq_max(flight.undo_end, end) if flight.undo_octets else end
+    flight.undo_octets += end - start
 
 
 cdef inline void flight_all_lost(Flight *flight) noexcept nogil:

@@ -8,8 +8,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cython_ext.base.counters cimport (
-    C_BAD_ACK, C_CHALLENGE_ACK, C_OUT_OF_ORDER, C_OUT_OF_WINDOW, C_PAWS_REJECTED, C_RESET_BY_PEER,
-    C_RST_IGNORED, Counters, count,
+    C_BAD_ACK, C_CHALLENGE_ACK, C_NOT_TAKEN, C_OUT_OF_ORDER, C_OUT_OF_WINDOW, C_PAWS_REJECTED,
+    C_RESET_BY_PEER, C_RST_IGNORED, Counters, count,
 )
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.ack cimport take_ack
@@ -52,6 +52,7 @@ cdef inline uint32_t tcp_input(
         challenge_counted(conn, now_ns, counters)
         return EVENT_NONE
     if not segment.tcp.flags & TCP_ACK:
+        count(counters, C_NOT_TAKEN)
         return EVENT_NONE
     if conn.state == TCP_SYN_RCVD:
         if not (seq_lt(conn.snd_una, segment.tcp.ack) and seq_le(segment.tcp.ack, conn.snd_nxt)):
@@ -211,6 +212,7 @@ cdef inline uint32_t offer_data(
         return EVENT_NONE
     conn.flags |= CONN_ACK_NOW
     if not conn_takes_data(conn):
+        count(counters, C_NOT_TAKEN)
         return EVENT_NONE
     if conn.reassembly or seq_lt(conn.rcv_nxt, segment.tcp.seq):
         if seq_lt(conn.rcv_nxt, segment.tcp.seq):

@@ -12,7 +12,7 @@ from cython_ext.tcp.conn cimport (
     TIMER_PROBE, TcpConn, conn_flight, conn_may_send_data,
 )
 from cython_ext.tcp.flight cimport (
-    MTU_PROBE_DUE, Flight, FlightRun, flight_next_lost, flight_resent, flight_sent,
+    MTU_PROBE_DUE, Flight, FlightRun, flight_next_lost, flight_resent, flight_sent, flight_undo_counts,
 )
 from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget, rtt_start, timer_arm_us
 from cython_ext.tcp.pathmtu cimport mss_sent
@@ -164,7 +164,7 @@ cdef inline void sent_with_flight(
     if flight.mtu_probe:
         mss_sent(conn, flight, plan.seq, end, plan.again, now_ns)
     if plan.again:
-        flight.undo_octets += plan.octets
+        flight_undo_counts(flight, plan.seq, plan.seq + plan.octets)
         flight_resent(flight, plan.seq, end, low_us(now_ns))
     else:
         flight_sent(flight, plan.seq, end, low_us(now_ns))

@@ -79,7 +79,8 @@ cdef inline void flight_sack(
         end = load_be32(blocks + 8 * i + 4)
         if i == 0 and is_dsack(blocks, count, una):
             flight.dsack_seen = True
-            flight.dsack_octets = end - start
+            flight.dsack_start = start
+            flight.dsack_end = end
             continue
         if seq_lt(start, end) and seq_lt(una, end) and seq_le(una, start) and seq_le(end, most):
             sack_block(flight, start, end, now_us)

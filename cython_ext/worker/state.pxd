@@ -16,10 +16,10 @@ from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
 from cython_ext.net.reply cimport Replies, replies_init
 from cython_ext.tcp.conn cimport (
-    CONN_IPV6, CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, CONN_TALLIED, TCP_SYN_RCVD, TCP_TIME_WAIT,
-    TcpConn, tick_of,
+    CONN_IPV6, CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, CONN_TALLIED, CONN_TIMING, TCP_SYN_RCVD,
+    TCP_TIME_WAIT, TcpConn, tick_of,
 )
-from cython_ext.tcp.flight cimport Flight, flight_start
+from cython_ext.tcp.flight cimport RUN_AGAIN, Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
 from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
@@ -187,7 +187,10 @@ cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noe
     if conn.flight == NIL:
         count(&worker.counters, C_NO_FLIGHT_BLOCK)
         return
-    flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, low_us(now_ns))
+    if conn.flags & CONN_TIMING:
+        flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, conn.timed_at_us, 0)
+    else:
+        flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, low_us(now_ns), RUN_AGAIN)
     mss_consider(conn, &worker.flights[conn.flight], now_ns)
 
 

@@ -50,8 +50,18 @@ def _summary(rows: list[Row]) -> str:
     return (
         f"{len(rows)} rules: {supported} supported, {len(rows) - supported} refused. "
         f"Of the {len(numbered)} numbered requirements of RFC 9293 {kept} are supported.\n"
-        "Files without a folder are in `tests/engine`, the rest in `tests`.\n"
+        "Files without a folder are in `tests/engine`, the rest in `tests`.\n\n" + _counts(rows)
     )
+
+
+def _counts(rows: list[Row]) -> str:
+    """How many rules of each RFC."""
+    lines = ["| RFC | About | Rules | Supported | Refused |", "|---|---|---|---|---|"]
+    for rfc, title in RFCS.items():
+        refused = [bool(row.refused) for row in rows if row.key.rfc == rfc]
+        no = sum(refused)
+        lines.append(f"| {rfc} | {title} | {len(refused)} | {len(refused) - no} | {no} |")
+    return "\n".join(lines) + "\n"
 
 
 def _linux() -> str:

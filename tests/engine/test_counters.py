@@ -127,6 +127,7 @@ def _strange_segments(make_host: MakeHost) -> list[Host]:
     peer.send("A", seq=-50)
     peer.send("A", ack=1000)
     peer.send("A", b"x", seq=50)
+    peer.send("P", b"x")
     peer.send("A", options=Options())
     Peer(host, port=2).send("A")
     Peer(host, port=3).connect().send("R")

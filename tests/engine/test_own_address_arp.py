@@ -103,6 +103,7 @@ def test_no_shorter_frame_is_read(host: Host) -> None:
     assert answers(host, whole) == [reply(PEER)]
 
 
+@pytest.mark.rfc("5227", "2.4", "MUST", "conflicts are watched for as long as the address is used")
 @pytest.mark.rfc("5227", "2.4", "MAY", "a claim of our address is answered by an announcement")
 @pytest.mark.parametrize("operation", [1, 2])
 def test_an_address_that_another_claims_is_defended(host: Host, operation: int) -> None:
@@ -127,6 +128,7 @@ def test_the_defence_is_one_announcement_in_ten_seconds(host: Host) -> None:
     assert host.count("address_defended") == 2
 
 
+@pytest.mark.rfc("5227", "2.4", "MUST", "what we sent ourselves is no conflict")
 def test_our_own_announcement_coming_back_is_no_conflict(host: Host) -> None:
     assert answers(host, announcement()) == []
     assert host.count("address_conflicts") == 0

@@ -87,8 +87,8 @@ def test_segments_become_as_small_as_the_path_wants(host: Host, version: int, ti
     assert max(sizes_after(host, peer)) == 1300 - IP_BYTES[version] - 20 - (12 if timestamps else 0)
 
 
-@pytest.mark.rfc("1191", "6.5", "SHOULD", "what was too large is sent again at once")
-@pytest.mark.rfc("8201", "5.4", "SHOULD", "what was too large is sent again at once")
+@pytest.mark.rfc("1191", "6.5", "SHOULD", "what was too large is sent again in smaller segments")
+@pytest.mark.rfc("8201", "5.4", "SHOULD", "what was too large is sent again in smaller segments")
 @VERSIONS
 def test_the_whole_response_arrives_over_a_path_that_drops_what_is_too_large(
     host: Host, files: dict[str, bytes], version: int
@@ -123,6 +123,7 @@ def test_the_whole_response_arrives_over_a_path_that_drops_what_is_too_large(
     assert max(map(len, taken.values())) == most
 
 
+@pytest.mark.rfc("5927", "7.2", "SHOULD", "an MTU larger than what was sent is ignored")
 @pytest.mark.rfc("1191", "3", "MUST", "an error never raises the path MTU")
 @pytest.mark.rfc("8201", "4", "MUST", "an error never raises the path MTU")
 @VERSIONS
@@ -136,6 +137,7 @@ def test_a_later_error_lowers_further_and_never_raises(host: Host, version: int)
     assert max(sizes_after(host, peer)) == 1300 - IP_BYTES[version] - 20
 
 
+@pytest.mark.rfc("5927", "7.2", "SHOULD", "an MTU is not believed below a least one")
 @pytest.mark.rfc("1191", "3", "MUST", "forged errors cannot make segments ever smaller")
 @pytest.mark.parametrize("mtu", [1, 68, 296, 551, 552])
 def test_no_ipv4_path_makes_segments_smaller_than_552(host: Host, mtu: int) -> None:
@@ -166,6 +168,7 @@ def test_a_router_that_names_no_mtu_means_the_next_plateau(host: Host, octets: i
     assert max(sizes_after(host, peer)) == mtu - 40
 
 
+@pytest.mark.rfc("8201", "4", "SHOULD", "a Packet Too Big that answers nothing of ours is ignored")
 @pytest.mark.rfc("5927", "4.1", "SHOULD", "an ICMP error is believed only about octets in flight")
 @VERSIONS
 def test_only_a_segment_in_flight_is_believed(host: Host, version: int) -> None:
@@ -217,6 +220,8 @@ def _malformed(peer: Peer) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.rfc("5927", "4", "SHOULD", "an error that names no connection is ignored")
+@pytest.mark.rfc("8201", "4", "SHOULD", "a Packet Too Big that answers nothing of ours is ignored")
 @pytest.mark.rfc("9293", "MUST-54")
 @VERSIONS
 def test_what_names_no_connection_is_ignored(host: Host, version: int) -> None:
@@ -323,6 +328,7 @@ def sizes(peer: Peer, path: str) -> list[int]:
     return [one.size for got in peer.acknowledging() for one in got if one.size]
 
 
+@pytest.mark.rfc("8201", "5.3", "MUST", "no larger path MTU is tried within five minutes of an error")
 @pytest.mark.rfc("1191", "6.3", "SHOULD", "a larger path MTU is tried after ten minutes")
 @pytest.mark.rfc("8201", "4", "SHOULD", "a larger path MTU is tried after ten minutes")
 @pytest.mark.rfc("4821", "7", "MAY", "the path MTU is searched upwards by a probe of new octets")
@@ -346,6 +352,7 @@ def test_after_ten_minutes_one_large_segment_is_tried_and_the_others_follow_when
     assert set(rest[:-1]) == {large} and host.count("path_mtu_raised") == 1
 
 
+@pytest.mark.rfc("1191", "6.3", "MUST", "no larger path MTU is tried within five minutes of an error")
 def test_when_the_large_segment_is_lost_they_stay_small_for_another_ten_minutes(make_host: MakeHost) -> None:
     host = make_host(idle_timeout_ns=4 * TEN_MINUTES_MS * 1_000_000)
     peer = lowered(host)

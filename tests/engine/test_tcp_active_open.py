@@ -48,6 +48,12 @@ def test_a_body_is_counted_and_summed_and_the_connection_closes() -> None:
     assert client.engine.open_connections == 0 and client.engine.frames_lost == 0
 
 
+@pytest.mark.rfc("9293", "MUST-40")
+@pytest.mark.rfc("9293", "SHLD-19")
+@pytest.mark.rfc("9293", "SHLD-18")
+@pytest.mark.rfc(
+    "5681", "4.2", "SHOULD", "ACKs are delayed by less than half a second, and every second segment gets one"
+)
 def test_every_second_segment_is_acknowledged_and_a_single_one_within_40_ms() -> None:
     client = Dialled()
     client.connect()
@@ -254,6 +260,7 @@ def test_numbers_differ_by_port_and_secret_and_grow_with_the_clock() -> None:
     assert (again.irs - firsts[0]) % (1 << 32) == 1000
 
 
+@pytest.mark.rfc("5927", "4.2", "SHOULD", "ports of our own opening cannot be guessed")
 @pytest.mark.rfc("6056", "3.3.3", "SHOULD", "a port is a counter's from an offset that a keyed hash makes")
 @pytest.mark.rfc("6056", "3.2", "SHOULD", "ports are taken from 1024 to 65535")
 def test_ports_are_not_to_be_guessed_and_never_shared() -> None:

@@ -42,6 +42,7 @@ def test_an_ipv6_source_is_a_whole_64(make_host: MakeHost) -> None:
     Peer(host).connect()
 
 
+@pytest.mark.rfc("4987", "3.2", "MAY", "half-open connections of forged sources lock nobody out")
 def test_handshakes_that_nobody_completes_lock_no_source_out(make_host: MakeHost) -> None:
     """Anybody can send a SYN in another's name."""
     host = make_host(connections=64, connections_per_source=2)

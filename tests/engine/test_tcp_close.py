@@ -172,6 +172,7 @@ def test_data_behind_the_peers_own_fin_is_not_taken(host: Host) -> None:
     peer.get()
     peer.send("A", b"late", ack=1)
     peer.expect(seg("A", ack=2))
+    assert host.count("not_taken") == 1
 
 
 @pytest.mark.rfc("9293", "3.10.7.4", "MUST", "TIME-WAIT: a repeated FIN begins the wait anew")
@@ -251,6 +252,9 @@ def test_a_new_syn_with_a_later_timestamp_reuses_a_waiting_record(host: Host) ->
     assert responses(again.fetch("/b1"))
 
 
+@pytest.mark.rfc(
+    "6191", "2", "SHOULD", "a SYN without timestamps is taken in TIME-WAIT if its number is later"
+)
 @pytest.mark.rfc("9293", "MAY-2")
 def test_a_new_syn_with_a_later_number_reuses_a_waiting_record(host: Host) -> None:
     peer = in_time_wait(host)

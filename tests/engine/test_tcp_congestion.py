@@ -23,6 +23,8 @@ def sizes(segments: list[Got]) -> list[int]:
     return [got.size for got in segments]
 
 
+@pytest.mark.rfc("6928", "2", "MUST", "the ACK of the handshake does not grow the initial window")
+@pytest.mark.rfc("5681", "3.1", "MUST", "the handshake does not grow the window")
 @pytest.mark.rfc("6928", "2", "MAY", "the initial window is ten segments")
 def test_the_first_flight_is_ten_segments(host: Host) -> None:
     _, flight = begun(host)
@@ -63,6 +65,7 @@ def test_after_two_lost_syn_acks_the_first_flight_is_one_segment(
     assert len(peer.get()) == segments
 
 
+@pytest.mark.rfc("5681", "3.2", "MUST", "a timeout goes back to slow start")
 @pytest.mark.rfc("5681", "3.1", "MUST", "after a timeout the window is one segment")
 @pytest.mark.rfc("9293", "MUST-19")
 def test_after_a_timeout_one_segment_is_sent_again_and_slow_start_begins(host: Host) -> None:
@@ -77,6 +80,7 @@ def test_after_a_timeout_one_segment_is_sent_again_and_slow_start_begins(host: H
     assert host.count("retransmitted") == 1 + 2 + 4
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "below the threshold slow start, above it congestion avoidance")
 @pytest.mark.rfc("5681", "3.1", "MUST", "ssthresh is at most half of what was in flight")
 def test_slow_start_after_a_timeout_ends_at_half_of_what_was_in_flight(host: Host) -> None:
     peer, flight = begun(host)
@@ -117,6 +121,7 @@ def test_duplicates_of_different_numbers_do_not_add_up(host: Host) -> None:
     assert peer.ask("A", ack=1 + 2 * MSS)[0].seq == 1 + 2 * MSS
 
 
+@pytest.mark.rfc("5681", "3.2", "SHOULD", "new octets leave in recovery where the windows allow it")
 @pytest.mark.rfc("5681", "3.2", "MUST", "fast recovery inflates with duplicates and deflates at its end")
 @pytest.mark.rfc("6582", "3.2", "MUST", "a full ACK ends recovery")
 def test_recovery_inflates_with_duplicates_and_deflates_with_the_full_ack(host: Host) -> None:
@@ -146,6 +151,7 @@ def test_a_partial_ack_sends_the_next_hole_at_once(host: Host) -> None:
     assert all(got.seq >= 1 + 10 * MSS for got in after)
 
 
+@pytest.mark.rfc("6582", "3.2", "MUST", "after a timeout no fast retransmit of what was out before")
 @pytest.mark.rfc("6582", "3.2", "MUST", "no second fast retransmit within one window of data")
 def test_duplicates_after_recovery_of_the_same_flight_do_not_start_another(host: Host) -> None:
     peer, _ = begun(host)
@@ -208,6 +214,7 @@ def test_a_lost_first_response_of_several_is_sent_again_without_a_fin_never_sent
     assert again[0].seq == 1 and all("F" not in got.flags for got in again)
 
 
+@pytest.mark.rfc("6928", "2", "MAY", "the window after idling is the initial window")
 @pytest.mark.rfc("5681", "4.1", "SHOULD", "after an idle timeout the window is no more than the initial one")
 @pytest.mark.rfc("9438", "5.8", "SHOULD", "CUBIC after idling begins again with the restart window")
 @pytest.mark.rfc("2861", "3.1", "SHOULD", "slow start after idling ends at three quarters of the old window")

@@ -258,6 +258,9 @@ def test_timestamps_that_were_not_offered_open_nothing(host: Host) -> None:
     peer.expect(seg("R"))
 
 
+@pytest.mark.rfc(
+    "4987", "3.6", "MAY", "SYN cookies: a blind guess succeeds no oftener than the arithmetic says"
+)
 def test_a_blind_guesser_gets_in_as_often_as_the_arithmetic_says(host: Host) -> None:
     """2 periods and 8 sizes of 2^32: of 20000 guesses with all but luck on their side, none."""
     Peer(host).syn()
@@ -298,6 +301,7 @@ def test_a_cookie_with_rst_or_syn_opens_nothing(host: Host) -> None:
     assert host.count("cookies_accepted") == 0
 
 
+@pytest.mark.rfc("4987", "3.7", "MAY", "hybrid: cookies only under pressure")
 def test_when_the_pressure_is_over_records_come_back(host: Host) -> None:
     host.sleep(40_000, 100)
     Peer(host).connect()

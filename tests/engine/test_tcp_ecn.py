@@ -41,6 +41,8 @@ def marked(host: Host, peer: Peer, octets: bytes, seq: int | None = None) -> lis
     return sent(host)
 
 
+@pytest.mark.rfc("3168", "5", "SHOULD", "of the two ECT codepoints ECT(0) is used")
+@pytest.mark.rfc("3168", "6.1.1", "MUST", "a SYN-ACK is never ECT")
 @pytest.mark.rfc("3168", "6.1.2", "MUST", "new octets leave as ECT")
 @pytest.mark.rfc("3168", "6.1.4", "MUST", "an ACK without octets is not ECT")
 @pytest.mark.rfc("3168", "6.1.5", "MUST", "octets that are sent again are not ECT")
@@ -88,6 +90,7 @@ def test_cwr_on_a_marked_packet_is_echoed_anew(host: Host) -> None:
     assert all("E" in one.flags for one, _ in sent(host))
 
 
+@pytest.mark.rfc("3168", "6.1.2", "MUST", "echoes of one window of data reduce once")
 @pytest.mark.rfc("3168", "6.1.2", "MUST", "CWR is set on the first new octets after a reduction, once")
 def test_the_reduction_is_said_with_the_next_new_octets_and_once(host: Host) -> None:
     peer = opened(host)
@@ -103,6 +106,7 @@ def test_the_reduction_is_said_with_the_next_new_octets_and_once(host: Host) -> 
     assert ["C" in segment.flags for segment in new] == [True] + [False] * (len(new) - 1)
 
 
+@pytest.mark.rfc("3168", "6.1.1", "MUST", "without agreement nothing is ECT, and a mark is not echoed")
 def test_a_peer_without_ecn_gets_no_ect(host: Host) -> None:
     peer = Peer(host, sack=True).connect()
     peer.request("/b1k")

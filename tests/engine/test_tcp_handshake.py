@@ -80,6 +80,7 @@ def test_without_an_mss_option_segments_have_the_default_size(host: Host, versio
     assert max(got.size for got in peer.get()) == most
 
 
+@pytest.mark.rfc("7323", "3.2", "MUST", "room for timestamps is taken from the segment")
 @pytest.mark.rfc("9293", "MUST-14")
 @pytest.mark.rfc("9293", "MUST-16")
 @pytest.mark.rfc("9293", "SHLD-28")

@@ -34,6 +34,7 @@ def answer(peer: Peer, octets: bytes, seq: int, flags: str = "A") -> list[tuple[
     return sacked(peer, got)
 
 
+@pytest.mark.rfc("5681", "4.2", "SHOULD", "a segment that fills a hole gets an immediate ACK")
 @pytest.mark.rfc("9293", "SHLD-31")
 @pytest.mark.rfc("2018", "4", "SHOULD", "a receiver reports what it holds out of order")
 def test_what_was_ahead_is_taken_when_the_hole_is_filled(host: Host) -> None:
@@ -58,6 +59,7 @@ def test_the_newest_block_comes_first_and_as_many_as_fit_follow(host: Host) -> N
     assert answer(peer, b"a" * 5, 96) == [(91, 101), (51, 56), (71, 76), (31, 36)]
 
 
+@pytest.mark.rfc("2018", "2", "MUST", "SACK-permitted is in SYNs only")
 @pytest.mark.rfc("2018", "3", "MUST", "as many blocks as fit beside the other options")
 def test_beside_timestamps_three_blocks_fit(host: Host) -> None:
     peer = opened(host, timestamps=True)
@@ -66,6 +68,8 @@ def test_beside_timestamps_three_blocks_fit(host: Host) -> None:
     assert answer(peer, b"a" * 5, 71) == [(71, 76), (51, 56), (31, 36)]
 
 
+@pytest.mark.rfc("2018", "2", "MUST", "SACK blocks go only to who permitted them")
+@pytest.mark.rfc("2018", "4", "MUST", "the cumulative ACK does not cover what is held out of order")
 def test_without_sack_permitted_it_is_kept_and_nothing_said(host: Host) -> None:
     peer = Peer(host).connect()
     peer.send("A", REQUEST[9:], seq=10)
@@ -73,6 +77,8 @@ def test_without_sack_permitted_it_is_kept_and_nothing_said(host: Host) -> None:
     assert peer.ask("A", REQUEST[:9], seq=1)[0].ack == 1 + len(REQUEST)
 
 
+@pytest.mark.rfc("2883", "4.2", "MUST", "of a segment that is partly a duplicate, that part is reported")
+@pytest.mark.rfc("2883", "4", "MUST", "a duplicate is reported once")
 @pytest.mark.rfc("2883", "4", "MUST", "a segment that came before is reported by the first block")
 def test_what_was_acknowledged_is_reported_when_it_comes_again(host: Host) -> None:
     peer = opened(host)

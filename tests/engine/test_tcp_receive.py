@@ -27,6 +27,7 @@ def test_a_request_in_one_segment_is_acknowledged_by_its_response(host: Host) ->
     assert got.ack == 1 + len(REQUEST) and got.payload and got.window == 16384
 
 
+@pytest.mark.rfc("5681", "4.2", "MUST", "a segment gets one ACK at most")
 @pytest.mark.rfc("9293", "MUST-40")
 @pytest.mark.rfc("9293", "SHLD-19")
 def test_a_request_octet_by_octet_is_acknowledged_each_time(host: Host) -> None:

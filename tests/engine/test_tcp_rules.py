@@ -13,6 +13,7 @@ from tests.engine.test_path_mtu import too_big, waiting
 MSS = 1460
 
 
+@pytest.mark.rfc("6298", "5.2", "MUST", "the timer stops when all is acknowledged")
 @pytest.mark.rfc("9293", "MUST-60")
 @pytest.mark.rfc("9293", "MUST-61")
 def test_the_last_segment_of_a_response_bears_psh(host: Host) -> None:
@@ -105,6 +106,8 @@ def test_slow_start_after_a_timeout_ends_at_seven_tenths(make_host: MakeHost) ->
     assert max(windows) <= 8 and windows[5] >= 6, windows
 
 
+@pytest.mark.rfc("9438", "4.10", "MUST", "below the threshold a slow start algorithm is used: HyStart++")
+@pytest.mark.rfc("5681", "3.1", "SHOULD", "the first slow start has no threshold")
 @pytest.mark.rfc("9406", "4.2", "SHOULD", "a round trip that grows ends the doubling of slow start")
 def test_slow_start_slows_when_the_round_trip_grows(make_host: MakeHost) -> None:
     def last_round(rtts_ms: list[int]) -> int:

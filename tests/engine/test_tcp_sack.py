@@ -10,7 +10,7 @@ from tests.engine.conftest import MakeHost
 from tests.engine.frames import MODULUS, Options
 from tests.engine.host import MS, Host
 from tests.engine.lossy import Download, Path
-from tests.engine.peer import begun
+from tests.engine.peer import Peer, begun, get_request
 
 SIZE = 1 << 20
 Fetch = Callable[..., tuple[float, Host]]
@@ -78,6 +78,7 @@ def test_a_path_that_swallows_large_packets_is_found_out(fetch: Fetch) -> None:
     assert seconds < 3
 
 
+@pytest.mark.rfc("9438", "4.6", "SHOULD", "a mark reduces the window as a loss does")
 @pytest.mark.rfc("9293", "SHLD-8")
 @pytest.mark.rfc("3168", "6.1.2", "MUST", "a mark reduces the window once, and sends nothing again")
 def test_a_mark_instead_of_a_loss_reduces_without_sending_again(fetch: Fetch) -> None:
@@ -91,6 +92,7 @@ def test_a_long_path_with_loss_is_survived(fetch: Fetch) -> None:
     assert seconds < 8 and host.count("retransmission_timeouts") == 0
 
 
+@pytest.mark.rfc("9438", "4.9.1", "SHOULD", "a reduction after a spurious timeout is undone")
 @pytest.mark.rfc("3522", "3.2", "MAY", "an ACK that echoes an older timestamp undoes a spurious timeout")
 def test_a_late_ack_undoes_the_timeout(fetch: Fetch) -> None:
     """The path falls silent for longer than the timeout, then delivers all of it (RFC 3522)."""
@@ -98,6 +100,7 @@ def test_a_late_ack_undoes_the_timeout(fetch: Fetch) -> None:
     assert host.count("spurious_timeouts") == 1
 
 
+@pytest.mark.rfc("6675", "3", "MAY", "without a scoreboard the sender falls back to duplicate ACKs")
 def test_without_a_block_duplicate_acks_still_recover(fetch: Fetch, make_host: MakeHost) -> None:
     host = make_host(tx_frames=4096, rx_frames=4096, flight_blocks=1)
     first = Download(host, Path(loss=0.01), seed=1)
@@ -143,6 +146,7 @@ def test_a_full_list_of_runs_does_not_make_one_segment_leave_for_ever(make_host:
     assert sent < 3 * len(flight), "32 a turn while it was wrong"
 
 
+@pytest.mark.rfc("9438", "4.9.2", "SHOULD", "a reduction after a spurious loss is undone")
 @pytest.mark.rfc("2883", "5", "MAY", "DSACKs for all that was sent again undo the reduction")
 def test_a_recovery_that_dsacks_show_to_be_in_vain_is_undone(make_host: MakeHost) -> None:
     """Segments come later than RACK waits for them; then each of them is reported to have come twice."""
@@ -160,3 +164,62 @@ def test_a_recovery_that_dsacks_show_to_be_in_vain_is_undone(make_host: MakeHost
         peer.ask("A", ack=una, options=Options(sack=((base + seq, base + seq + size),)))
     assert host.count("spurious_recoveries") == 1
     assert peer.stream.prefix + 1 - una >= 10 * size, "as much is in flight as before"
+
+
+def test_what_the_network_doubled_undoes_no_recovery(make_host: MakeHost) -> None:
+    """DSACKs of octets that were sent once, and before: the loss was real, whatever they say (RFC 3708 2)."""
+    host = make_host(tx_frames=4096)
+    peer, flight = begun(host, sack=True, scale=7)
+    host.now += 20 * MS
+    base, size = peer.irs or 0, flight[0].size
+    una = 1 + 2 * size
+    hole = ((base + una + 2 * size, base + 1 + 10 * size),)
+    sent = peer.ask("A", ack=una, options=Options(sack=hole))
+    again = [one.seq for one in sent if one.seq < una + 2 * size]
+    assert again == [una, una + size] and host.count("fast_retransmits") == 1
+    for seq in (1, 1 + size):
+        peer.ask("A", ack=una, options=Options(sack=((base + seq, base + seq + size), *hole)))
+    peer.ask("A", ack=1 + 10 * size)
+    assert host.count("spurious_recoveries") == 0
+
+
+def test_a_recovery_that_met_a_mark_too_is_not_undone(make_host: MakeHost) -> None:
+    """RFC 3522 3.2 (5), RFC 4015: there was congestion after all."""
+    host = make_host(tx_frames=4096)
+    peer = Peer(host, sack=True, scale=7)
+    assert set(peer.ask("SEC")[0].flags) == {"S", "A", "E"}
+    peer.snd = 1
+    peer.send("A")
+    peer.request("/b1m")
+    size = peer.get()[0].size
+    host.now += 20 * MS
+    base, una = peer.irs or 0, 1 + 10 * size
+    peer.ask("A", ack=1, options=Options(sack=((base + 1 + size, base + una),)))
+    assert host.count("fast_retransmits") == 1
+    peer.ask("AE", ack=una)
+    peer.ask("A", ack=una, options=Options(sack=((base + 1, base + 1 + size),)))
+    assert host.count("spurious_recoveries") == 0
+
+
+def test_what_left_before_the_block_was_taken_keeps_its_time_of_sending(make_host: MakeHost) -> None:
+    """A second response joins one that is still on its way: the round trip is 100 ms, not the 1 ms between it
+    and the ACK of the first, and RACK waits a quarter of it for what comes late (RFC 8985 6.2 step 4)."""
+    host = make_host(tx_frames=4096)
+    peer = Peer(host, sack=True, scale=7)
+    peer.syn()
+    host.now += 100 * MS
+    peer.send("A")
+    peer.request("/b64")
+    first = peer.get()[0].size
+    host.now += 99 * MS
+    peer.send("A", get_request("/b10k"), ack=1)
+    flight = peer.get()
+    assert len(flight) > 5
+    host.now += MS
+    peer.ask("A", ack=1 + first)
+    host.now += 99 * MS
+    base = peer.irs or 0
+    late, came = flight[0], flight[1]
+    block = (base + came.seq, base + came.seq + came.size)
+    assert peer.ask("A", ack=late.seq, options=Options(sack=(block,))) == []
+    assert host.sleep(15, step_ms=1) == [], "it may still come"

@@ -30,6 +30,8 @@ def test_without_a_sample_the_first_timeout_comes_after_a_second(host: Host) -> 
     assert again.seq == first.seq and again.payload == first.payload
 
 
+@pytest.mark.rfc("6298", "5.6", "MUST", "after a repetition the timer runs for the doubled time")
+@pytest.mark.rfc("6298", "2.5", "MAY", "a timeout is at most 60 seconds")
 @pytest.mark.rfc("9293", "MUST-20")
 @pytest.mark.rfc("9293", "MUST-19")
 @pytest.mark.rfc("6298", "5.5", "MUST", "the timeout doubles")
@@ -51,6 +53,8 @@ def test_the_timeout_doubles_until_the_peer_is_given_up(make_host: MakeHost) -> 
     assert host.sleep(5000, 50) == []
 
 
+@pytest.mark.rfc("6298", "5.1", "MUST", "the timer starts when octets leave")
+@pytest.mark.rfc("6298", "5", "MUST", "nothing is sent again sooner than a timeout after it left")
 @pytest.mark.rfc("6298", "2.2", "MUST", "the first sample R makes a timeout of R + 4 * R/2")
 @pytest.mark.parametrize(("rtt_ms", "timeout_ms"), [(1, 200), (100, 300), (300, 900), (900, 2700)])
 def test_the_timeout_follows_the_round_trip_time(host: Host, rtt_ms: int, timeout_ms: int) -> None:
@@ -64,6 +68,7 @@ def test_the_timeout_follows_the_round_trip_time(host: Host, rtt_ms: int, timeou
     assert host.until_sent(10_000) == pytest.approx(timeout_ms, abs=4)
 
 
+@pytest.mark.rfc("6298", "3", "MUST", "each round trip gives a sample")
 @pytest.mark.rfc("6298", "2.3", "MUST", "later samples are smoothed with 1/8 and 1/4")
 def test_the_round_trip_time_is_smoothed(host: Host) -> None:
     """RFC 6298 2.3 by hand: samples of 400, 800 and 400 ms."""

@@ -15,6 +15,7 @@ from tests.engine.peer import Peer, get_request, seg
 from tests.engine.stream import responses
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "no more is sent than the smaller of both windows allows")
 @pytest.mark.rfc("9293", "MUST-1")
 @pytest.mark.rfc("9293", "3.8.6", "MUST", "no more is sent than the window allows")
 @pytest.mark.parametrize("window", [1, 2, 100, 536, 1459, 1460, 1461, 5000, 65535])
@@ -29,6 +30,7 @@ def test_a_response_fills_the_window_and_no_more(host: Host, window: int, scale:
     assert sent == most or most > 1460
 
 
+@pytest.mark.rfc("7323", "2.3", "MUST", "the window field is shifted by the scale that the peer offered")
 @pytest.mark.rfc("9293", "REC-1")
 @pytest.mark.rfc("7323", "2.2", "MUST", "the window of a SYN is never scaled")
 def test_the_scale_applies_to_every_segment_but_the_syn(host: Host) -> None:
@@ -217,6 +219,9 @@ def test_a_window_that_stays_small_still_gets_octets_in_time(host: Host) -> None
     assert host.count("connections_aborted") == 0
 
 
+@pytest.mark.rfc(
+    "7323", "2.4", "MUST", "a window that shrinks is coped with, and what was sent into it is sent again"
+)
 @pytest.mark.rfc("9293", "MUST-34")
 @pytest.mark.rfc("9293", "SHLD-16")
 def test_a_window_that_shrank_below_what_is_lost_still_gets_it_again(host: Host) -> None:

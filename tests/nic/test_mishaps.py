@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +18,11 @@ import msgspec
 import pytest
 
 from bypass.errors import BypassError, ExitCode, UnavailableError
-from bypass.nic import ethtool, inspect
+from bypass.nic import ethtool, inspect, sysfiles
 from bypass.nic.emit import link_file, script
 from bypass.nic.guard import carried, ssh_connection
 from bypass.nic.interrupts import as_interrupts
-from bypass.nic.journal import Store, this_owner
+from bypass.nic.journal import Owner, Store, start_ticks, this_owner
 from bypass.nic.ntuple import (
     FLOWS,
     HASH_FIELDS,
@@ -401,3 +402,21 @@ def split_outside_quotes(line: str) -> list[str]:
         else:
             found[-1].append(word)
     return [one[0] for one in found if one]
+
+
+@pytest.fixture
+def oddly_named() -> Iterator[int]:
+    """A process whose name is not text, as anybody may have one; its number."""
+    code = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'\\xff) 1', 0, 0, 0); print(flush=True)"
+    code += "; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"\n"
+        yield process.pid
+        process.kill()
+
+
+def test_a_process_of_somebody_else_cannot_keep_from_looking(oddly_named: int) -> None:
+    assert not sysfiles.process_named("no such process")
+    assert sysfiles.xdp_links(1 << 30) == {}
+    assert start_ticks(oddly_named) > 0
+    assert Owner(kind="serve", pid=oddly_named, started=start_ticks(oddly_named)).alive

@@ -14,6 +14,7 @@ ADDRESSES = [ip_address("192.0.2.7"), ip_address("2001:db8::12:3456")]
 OTHERS = {4: ip_address("192.0.2.8"), 6: ip_address("2001:db8::13:3456")}
 
 
+@pytest.mark.rfc("5227", "2.1.1", "MUST", "a probe of another station for the address is a conflict too")
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_another_stations_probe_and_announcement_are_claims(address: Address) -> None:
     for frame in (probe(address, OTHER_MAC), announcement(address, OTHER_MAC)):
@@ -49,6 +50,7 @@ def test_what_has_crossed_a_router_is_no_claim() -> None:
     assert claimant(bytes(frame), ADDRESSES[1], MAC) is None
 
 
+@pytest.mark.rfc("5227", "2.1.1", "MUST", "a probe has the sender address 0")
 def test_frames_are_laid_out_as_the_standards_draw_them() -> None:
     assert probe(ADDRESSES[0], MAC).hex() == (
         "ffffffffffff" "020000000001" "0806" "0001" "0800" "06" "04" "0001"

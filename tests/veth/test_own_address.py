@@ -152,6 +152,7 @@ def test_both_addresses_are_announced(pair: VethPair) -> None:
     assert seen == {4, 6}
 
 
+@pytest.mark.rfc("5227", "2.1.1", "MUST", "an address that is in use is not taken")
 @pytest.mark.rfc("5227", "2.1.1", "MUST", "an address is probed before it is used")
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_address_that_another_station_has_is_refused_with_its_mac(pair: VethPair, version: int) -> None:
