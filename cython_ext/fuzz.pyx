@@ -13,6 +13,7 @@ from cython_ext.content.store cimport Store, store_open
 from cython_ext.fuzz.breach cimport breach
 from cython_ext.fuzz.parser cimport parser_run
 from cython_ext.fuzz.peer cimport Corpus
+from cython_ext.fuzz.reader cimport large_mark
 from cython_ext.fuzz.run cimport frames_of_world, fuzz_begin, fuzz_run, fuzz_watch, world_run
 from cython_ext.fuzz.world cimport Totals
 
@@ -36,6 +37,7 @@ cdef class Fuzzer:
         if posix_memalign(<void **>&self._image, 64, len(image)) or not self._octets or not self._ends:
             raise MemoryError("no memory for the fuzzer")
         memcpy(self._image, <const char *>image, len(image))
+        large_mark(self._image)
         memcpy(self._octets, <const char *>whole, len(whole))
         for i, text in enumerate(requests):
             at += <uint32_t>len(text)

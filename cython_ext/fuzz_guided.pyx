@@ -13,6 +13,7 @@ from cython_ext.content.store cimport Store, store_open
 from cython_ext.fuzz.guided cimport guided_world
 from cython_ext.fuzz.peer cimport Corpus
 from cython_ext.fuzz.plant cimport PLANT_BODY, plant_body
+from cython_ext.fuzz.reader cimport large_mark
 from cython_ext.fuzz.stream cimport Answer, stream_judge
 from cython_ext.fuzz.text cimport Desk, desk_open, text_judge
 from cython_ext.fuzz.wire cimport Wire, wire_judge, wire_open
@@ -73,6 +74,7 @@ cdef public int LLVMFuzzerInitialize(int *count, char ***arguments) noexcept nog
         exit(64)
     plant = <uint32_t>atoi(fault) if fault != NULL else 0
     image = fuzz_file(folder, b"site.img", &octets)
+    large_mark(image)
     packed_read(folder, b"requests", &requests)
     packed_read(folder, b"files", &files)
     if plant == PLANT_BODY:

@@ -159,7 +159,7 @@ def _channels(seen: Snapshot, wish: Wish, recipe: Recipe, wanted: _Wanted) -> Ch
         half = " with XDP, half of its channels," if recipe.xdp_halves_queues else ""
         raise UnavailableError(
             f"{seen.link.name}: {plural(count, 'queue')} wanted, and it has at most{half} {limit}",
-            remedy=f"Use --workers {limit}",
+            remedy=f"Use --workers {limit}" if limit else "",
         )
     if most.combined:
         made = Channels(rx=0, tx=0, other=now.other, combined=count)
@@ -176,7 +176,7 @@ def _require_enough(seen: Snapshot, workers: int) -> None:
         raise UnavailableError(
             f"{seen.link.name}: {plural(workers, 'queue')} wanted, and it has {seen.receive_queues}",
             why="its driver cannot change their number",
-            remedy=f"Use --workers {seen.receive_queues}",
+            remedy=f"Use --workers {seen.receive_queues}" if seen.receive_queues else "",
         )
 
 

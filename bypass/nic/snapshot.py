@@ -190,7 +190,7 @@ def settings_in(snapshot: Snapshot) -> State:
     ]
     if snapshot.rss is not None:
         found += [HashFields(flow=flow, fields=fields) for flow, fields in snapshot.rss.fields.items()]
-        if snapshot.rss.table is not None:
+        if snapshot.rss.table:
             found.append(Table(queues=snapshot.rss.table))
     for queue in snapshot.queues:
         found += _queue_settings(queue)

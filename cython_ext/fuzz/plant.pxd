@@ -37,7 +37,8 @@ cdef inline void plant_grow(World *world, uint32_t plant) noexcept nogil:
         plant_sequence(world)
     elif plant == PLANT_RESENT or plant == PLANT_RESENT_FAULTY and world.shape.faults:
         for i in range(world.shape.peers):
-            world.judge.witnesses[i].octets[0] = 0
+            if world.judge.witnesses[i].at:         # it is read: only when it comes again it is looked at
+                world.judge.witnesses[i].octets[0] = 0
     elif plant == PLANT_DEEP:
         fuzz_require(
             world.worker.counters.value[<int>C_FAST_RETRANSMIT] == 0, b"planted: a fast retransmission", 0, 0

@@ -14,6 +14,7 @@ from cython_ext.fuzz.chance cimport (
 from cython_ext.fuzz.judge cimport judge_injected, judge_sent
 from cython_ext.fuzz.mutate cimport draft_mutate, draft_noise
 from cython_ext.fuzz.peer cimport DRAFT_BYTES, Corpus, draft_begin_only
+from cython_ext.fuzz.reader cimport world_read
 from cython_ext.fuzz.world cimport Totals, World, WorldPort, world_close, world_open
 from cython_ext.worker.loop cimport worker_turn
 from cython_ext.worker.state cimport atomic_store_u32
@@ -111,6 +112,7 @@ cdef inline void world_step(World *world, bint everything) noexcept nogil:
     world.judge.cookies_before = world.judge.cookies_accepted[0]
     worker_turn(world.worker, world.now_ns)
     audit_frames(world.worker)
+    world_read(world, everything)
     world_collect(world)
     world_complete(world, everything)
     audit_frames(world.worker)

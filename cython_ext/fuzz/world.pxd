@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 from cython_ext.base.counters cimport C_COOKIES_ACCEPTED, COUNTER_COUNT, Counters
 from cython_ext.base.frame cimport Frame
+from cython_ext.content.window cimport WINDOWS_LEAST
 from cython_ext.driver.contract cimport Driver
 from cython_ext.driver.faults cimport FaultRates, FaultyDriver, faulty_close, faulty_driver, faulty_open
 from cython_ext.driver.memory cimport MemoryDriver, memory_close, memory_driver, memory_open
@@ -63,6 +64,7 @@ cdef struct World:
     Judge judge
     Corpus corpus
     Draft draft
+    const uint8_t *image
     uint64_t now_ns
     uint64_t turns
     uint8_t *marks          # for audits
@@ -108,6 +110,7 @@ cdef inline void config_choose(WorkerConfig *config, const Shape *shape, Choices
     config.connections = shape.connections
     config.request_buffers = shape.request_buffers
     config.flights = chance_between(chance, 1, 64)
+    config.windows = WINDOWS_LEAST
     config.reassemblies = chance_between(chance, 1, 8)
     config.newreno = chance_one_in(chance, 4)
     config.mtu = shape.mtu
@@ -153,6 +156,7 @@ cdef inline World *world_build(
     world.chance = chance[0]
     world.shape = shape[0]
     world.corpus = corpus[0]
+    world.image = image
     config_choose(&config, &world.shape, &world.chance)
     world.now_ns = first_ns(&world.chance)
     world.worker = <Worker *>calloc(1, sizeof(Worker))

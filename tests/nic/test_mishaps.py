@@ -361,6 +361,14 @@ def test_more_huge_pages_than_memory_are_refused_before_the_kernel_tries() -> No
         make_plan(seen, Wish(hugepages=33), recipe_for("mlx5_core"))
 
 
+def test_a_recorded_table_without_slots_is_none() -> None:
+    seen = hardware()
+    assert seen.rss is not None
+    seen = msgspec.structs.replace(seen, rss=msgspec.structs.replace(seen.rss, table=()))
+    made = make_plan(seen, Wish(workers=2), recipe_for("mlx5_core"))
+    assert "indirection" not in {step.after.key for step in made.steps}
+
+
 def test_lists_of_numbers_are_of_a_size_that_machines_have() -> None:
     assert parse_list("0-3,6") == (0, 1, 2, 3, 6)
     with pytest.raises(ValueError, match="at most"):
