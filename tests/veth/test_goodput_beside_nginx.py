@@ -1,6 +1,6 @@
 """Under random loss, bypass beside nginx with CUBIC over the same link, in the same run.
 
-At 5 % we deliver what nginx does, and more. At 1 % we aim at that and do not reach it when the machine is quiet
+At 5 % we deliver what nginx does, and more. At 1 % we aim at that and do not reach it on a quiet machine
 (docs/performance.md): there the test holds what was reached.
 """
 
