@@ -1,7 +1,7 @@
 """Under random loss, bypass beside nginx with CUBIC over the same link, in the same run.
 
-At 5 % we deliver what nginx does, and more. At 1 % we aim at that and do not reach it on a quiet machine
-(docs/performance.md): there the test holds what was reached.
+At 5 % we deliver what nginx does, and more. At 1 % we aim at that and do not reach it in every run
+(docs/performance.md): there the test only holds what was always reached.
 """
 
 from __future__ import annotations
