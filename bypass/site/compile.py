@@ -19,15 +19,15 @@ from bypass._engine import body_sums, folded_sum, image_checksum
 from bypass.errors import SiteError
 from bypass.site.describe import Account
 from bypass.site.files.recall import Recall
-from bypass.site.heads import etag
+from bypass.site.heads import make_own
 from bypass.site.hosts import Tables, make_tables
-from bypass.site.index import PathIndex, build_index
-from bypass.site.layout import ETAG_BYTES, RESPONSE, aligned, sums_of
+from bypass.site.layout import RECORD, RESPONSE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
+from bypass.site.place import Places, place
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
 from bypass.site.scan import Asset, Skipped
-from bypass.site.sections import HEADER, Header, Sections
+from bypass.site.sections import HEADER, Header
 from bypass.site.source import Tick, changed, read_into
 from bypass.site.text import format_bytes, printable
 
@@ -57,19 +57,6 @@ class SiteSummary:
         return self.account.skipped
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Offsets from the start of the image, by number: heads, bodies; sums_first in sums. indexes: of the
-    hosts, then that of their names if they have any."""
-
-    sections: Sections
-    heads: list[int]
-    bodies: list[int]
-    sums_first: list[int]
-    indexes: list[PathIndex]
-    sums_offset: int
-
-
 def compile_description(
     site: Site,
     output: BinaryIO | int,
@@ -94,7 +81,7 @@ def compile_description(
     tables = make_tables(site, planner)
     plan = planner.plan
     tick(plan.deduplicated_bytes)
-    places = _place(plan, tables)
+    places = place(plan, tables)
     _check_size(name, files, places.sections.image_bytes, limit_bytes)
     fd = output if isinstance(output, int) else output.fileno()
     _allocate(fd, places.sections.image_bytes)
@@ -144,44 +131,6 @@ def _check_size(name: str, files: list[Asset], needed: int, max_bytes: int) -> N
     )
 
 
-def _place(plan: Plan, tables: Tables) -> _Places:
-    """Decides where each head, body and sum lies."""
-    heads, bodies, sums_first = [], [], []
-    heads_end = bodies_end = sums_end = 0
-    for response in plan.responses:
-        start = aligned(heads_end)
-        heads.append(start)
-        heads_end = start + len(response.head.octets)
-    for body in plan.bodies:
-        start = aligned(bodies_end)
-        bodies.append(start)
-        bodies_end = start + body.size
-        sums_first.append(sums_end)
-        sums_end += sums_of(body.size)
-    indexes: list[PathIndex] = []
-    for keys in [*tables.keys, *([tables.names] if tables.names else [])]:
-        indexes.append(build_index(keys, sum(len(index.paths) for index in indexes)))
-    sections = Sections(
-        slots_count=sum(index.slots_count for index in indexes),
-        paths_bytes=sum(len(index.paths) for index in indexes),
-        hosts_count=len(tables.hosts),
-        resources_count=len(plan.resources),
-        rules_count=len(tables.rules),
-        areas_count=len(tables.areas),
-        policies_count=len(tables.policies),
-        lines_count=len(tables.lines),
-        texts_bytes=len(plan.texts),
-        responses_count=len(plan.responses),
-        heads_bytes=heads_end,
-        sums_count=sums_end,
-        bodies_bytes=bodies_end,
-    )
-    heads_first, bodies_first = sections.heads_offset, sections.bodies_offset
-    heads = [heads_first + start for start in heads]
-    bodies = [bodies_first + start for start in bodies]
-    return _Places(sections, heads, bodies, sums_first, indexes, sections.sums_offset)
-
-
 def _allocate(fd: int, image_bytes: int) -> None:
     """Gives the output its size and real space: writing to a mapped hole on a full disk would be a signal."""
     try:
@@ -196,7 +145,7 @@ def _allocate(fd: int, image_bytes: int) -> None:
 
 
 def _write(
-    fd: int, plan: Plan, tables: Tables, places: _Places, files: int, tick: Tick, recall: Recall
+    fd: int, plan: Plan, tables: Tables, places: Places, files: int, tick: Tick, recall: Recall
 ) -> list[bytes]:
     """Returns the digests of all bodies."""
     lie = places.sections
@@ -224,11 +173,10 @@ def _write(
 
 
 def _write_body(
-    image: memoryview, places: _Places, number: int, body: Body, tick: Tick, recall: Recall
+    image: memoryview, places: Places, number: int, body: Body, tick: Tick, recall: Recall
 ) -> bytes:
     """Stores one body and its sums; returns its SHA-256."""
     start = places.bodies[number]
-    sums_start = places.sums_offset + 2 * places.sums_first[number]
     with image[start : start + body.size] as stored:
         kept = recall.kept(body.digest) if isinstance(body.source, Asset) else None
         if kept is not None:
@@ -243,46 +191,48 @@ def _write_body(
         digest = hashlib.sha256(stored).digest() if kept is None or body.digest is None else body.digest
         if body.digest is not None and isinstance(body.source, Asset) and body.digest != digest:
             raise changed(body.source)
-        with image[sums_start : sums_start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
-            body_sums(stored, sums)
+        if not places.is_near(number):
+            start = places.sections.sums_offset + 2 * places.sums_first[number]
+            with image[start : start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
+                body_sums(stored, sums)
     return digest
 
 
-def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
-    record = places.sections.responses_offset
-    for start, response in zip(places.heads, plan.responses, strict=True):
-        body, head = response.body, response.head
-        octets = head.octets
-        etag_offset = head.value_offset("ETag")
-        if etag_offset:
-            tag = etag(digests[body]).encode("ascii")
-            octets = octets[:etag_offset] + tag + octets[etag_offset + ETAG_BYTES :]
-        image[start : start + len(octets)] = octets
-        RESPONSE.pack_into(  # in the order of RESPONSE_FIELDS
-            image,
-            record,
-            start,
+def _write_responses(image: memoryview, plan: Plan, places: Places, digests: list[bytes]) -> None:
+    lie = places.sections
+    for start, front in zip(places.fronts, plan.fronts, strict=True):
+        first = lie.heads_offset + start
+        image[first : first + len(front.octets)] = front.octets
+    lines = [front.line_bytes for front in plan.fronts]
+    record = lie.responses_offset
+    for response, key in zip(plan.responses, places.keys, strict=True):
+        body, number = response.body, response.front
+        front = plan.fronts[number]
+        own = make_own(response.status, digests[body], response.modified, response.length)
+        fields = RECORD.pack(  # in the order of RESPONSE_FIELDS
             places.bodies[body],
             plan.bodies[body].size,
+            places.fronts[number],
             places.sums_first[body],
-            len(octets),
-            folded_sum(octets),
-            head.date_offset,
+            response.modified,
+            response.resource,
+            len(front.octets),
+            front.date_offset,
+            lines[number],
+            front.meta_first,
+            folded_sum(front.octets + own),
             response.status,
             response.flags,
-            response.modified,
-            head.line_bytes,
-            etag_offset,
-            head.value_offset("Last-Modified"),
-            head.meta_end,
-            head.length_offset,
             response.coding,
-            response.resource,
+            len(own),
+            len(key),
         )
+        octets = fields + own + key  # its body is there already
+        image[record : record + len(octets)] = octets
         record += RESPONSE.size
 
 
-def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: _Places) -> None:
+def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: Places) -> None:
     parts: dict[str, Iterable[bytes]] = {
         "slots_count": (index.slots for index in places.indexes),
         "paths_bytes": (index.paths for index in places.indexes),

@@ -64,6 +64,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
     for i in range(received):
         if fetching:
             ahead_step(&ahead, &worker.service.store, i)
+            worker.service.room.known = &ahead.guesses[i].known
         spare.frame = frames[i]
         spare.port = port
         spare.available = True
@@ -74,6 +75,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
         if spare.available:
             unused[unused_count] = frames[i]
             unused_count += 1
+    worker.service.room.known = NULL
     port.driver.recycle(port.driver.state, unused, unused_count)
     count_many(&worker.counters, C_RX_FRAMES, received)
     return received
