@@ -21,9 +21,10 @@ from bypass.site.describe import Account
 from bypass.site.files.recall import Recall
 from bypass.site.heads import make_own
 from bypass.site.hosts import Tables, make_tables
-from bypass.site.layout import RECORD, RESPONSE, aligned, sums_of
+from bypass.site.layout import RECORD, RESPONSE, RESPONSE_LARGE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
-from bypass.site.place import Places, place
+from bypass.site.outside import LargeFile
+from bypass.site.place import Places, find_places
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
 from bypass.site.scan import Asset, Skipped
@@ -41,7 +42,7 @@ _BIGGEST_SHOWN = 3
 @dataclass(frozen=True, slots=True)
 class SiteSummary:
     """What an image holds. body_bytes: of all bodies as stored, equal ones once; deduplicated_bytes:
-    what storing them once saved; seconds: how long compiling took."""
+    what storing them once saved; seconds: how long compiling took; large: files that are not in it."""
 
     files: int
     responses: int
@@ -50,6 +51,7 @@ class SiteSummary:
     deduplicated_bytes: int
     seconds: float
     hosts: int = 1
+    large: tuple[LargeFile, ...] = ()
     account: Account = field(default_factory=Account)
 
     @property
@@ -70,27 +72,25 @@ def compile_description(
 
     The output is overwritten from its start. name: what errors call the site. max_bytes: largest image
     allowed (default: half of the memory available). recall: octets that need not be read from files; it
-    learns where they are now. Raises SiteError.
+    learns where they are now, and says which files stay out of the image. Raises SiteError.
     """
     started = time.monotonic()
     limit_bytes = default_limit_bytes() if max_bytes is None else max_bytes
     files = list(assets(site).values())
-    _check_size(name, files, sum(map(_estimate_bytes, files)), limit_bytes)
+    recall = recall or Recall()
+    inside = [asset for asset in files if not recall.is_large(asset)]
+    _check_size(name, inside, sum(map(_estimate_bytes, inside)), limit_bytes)
     tick = _ticker(progress, reread_bytes(site) + sum(asset.size for asset in files))
-    planner = Planner(site, tick)
+    planner = Planner(site, tick, recall)
     tables = make_tables(site, planner)
     plan = planner.plan
     tick(plan.deduplicated_bytes)
-    places = place(plan, tables)
-    _check_size(name, files, places.sections.image_bytes, limit_bytes)
+    places = find_places(plan, tables)
+    _check_size(name, inside, places.sections.image_bytes, limit_bytes)
     fd = output if isinstance(output, int) else output.fileno()
     _allocate(fd, places.sections.image_bytes)
-    digests = _write(fd, plan, tables, places, site.files, tick, recall or Recall())
-    if recall is not None:
-        sizes = [body.size for body in plan.bodies]
-        found = dict(zip(digests, zip(places.bodies, sizes, strict=True), strict=True))
-        by_file = {identity: digests[number] for identity, number in planner.by_file.items()}
-        recall.settle(found, by_file, {digests[number] for number in planner.shared})
+    digests = _write(fd, plan, tables, places, site.files, tick, recall)
+    large = _settle(recall, planner, places, digests)
     return SiteSummary(
         files=site.files,
         responses=len(plan.responses),
@@ -99,7 +99,28 @@ def compile_description(
         deduplicated_bytes=plan.deduplicated_bytes,
         seconds=time.monotonic() - started,
         hosts=len(site.hosts),
+        large=large,
     )
+
+
+def _settle(recall: Recall, planner: Planner, places: Places, digests: list[bytes]) -> tuple[LargeFile, ...]:
+    """Has it remember where everything is. Returns the large files."""
+    inside: dict[bytes, tuple[int, int]] = {}
+    outside: dict[bytes, bytes] = {}
+    large = []
+    for body, place, digest in zip(planner.plan.bodies, places.bodies, digests, strict=True):
+        if not body.is_large:
+            inside[digest] = place, body.size
+            continue
+        source, checks = body.source, recall.checks_of(digest)
+        assert isinstance(source, Asset) and checks is not None
+        outside[digest] = checks
+        large.append(
+            LargeFile(source.path, source.device, source.inode, source.size, source.mtime_ns, checks)
+        )
+    by_file = {identity: digests[number] for identity, number in planner.by_file.items()}
+    recall.settle(inside, by_file, {digests[number] for number in planner.shared}, outside)
+    return tuple(large)
 
 
 def _ticker(progress: Progress | None, total_bytes: int) -> Tick:
@@ -176,6 +197,8 @@ def _write_body(
     image: memoryview, places: Places, number: int, body: Body, tick: Tick, recall: Recall
 ) -> bytes:
     """Stores one body and its sums; returns its SHA-256."""
+    if body.is_large:
+        return _look_at_large(body, tick, recall)
     start = places.bodies[number]
     with image[start : start + body.size] as stored:
         kept = recall.kept(body.digest) if isinstance(body.source, Asset) else None
@@ -195,6 +218,18 @@ def _write_body(
             start = places.sections.sums_offset + 2 * places.sums_first[number]
             with image[start : start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
                 body_sums(stored, sums)
+    return digest
+
+
+def _look_at_large(body: Body, tick: Tick, recall: Recall) -> bytes:
+    """The SHA-256 of one that stays in its file, which is read unless all is known of it."""
+    assert isinstance(body.source, Asset)
+    if body.digest is not None and recall.checks_of(body.digest) is not None:
+        tick(body.size)
+        return body.digest
+    digest = recall.read_digest(body.source, tick)
+    if body.digest not in (None, digest):
+        raise changed(body.source)
     return digest
 
 
@@ -222,7 +257,7 @@ def _write_responses(image: memoryview, plan: Plan, places: Places, digests: lis
             front.meta_first,
             folded_sum(front.octets + own),
             response.status,
-            response.flags,
+            response.flags | RESPONSE_LARGE * plan.bodies[body].is_large,
             response.coding,
             len(own),
             len(key),

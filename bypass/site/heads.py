@@ -3,10 +3,10 @@
 A head ends after the last field line's CRLF. The engine fills in the date and appends the empty
 line, with `Connection: close` before it where the connection ends (RFC 9112 9.6).
 
-The order of fields serves the engine. First comes what many responses have in common, so that it lies in the image
-once, and in the caches: then the few lines of their own. And the engine makes 304 and 206 from the head of the 200:
-what a 304 repeats (RFC 9110 15.4.5) is the end of the one part and the beginning of the other, the content's length
-is last.
+The order of fields serves the engine. First comes what many responses have in common, which so lies in the
+image once, and in the caches; then the few lines of their own. And 304 and 206 are made from the head of the
+200: what a 304 repeats (RFC 9110 15.4.5) is the end of the one part and the beginning of the other, the
+content's length is last.
 """
 
 from __future__ import annotations

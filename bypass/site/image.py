@@ -23,6 +23,7 @@ from bypass.site.layout import (
     NONE,
     RESOURCE,
     RESPONSE,
+    RESPONSE_LARGE,
     SLOT,
     ErrorSlot,
     HostRecord,
@@ -36,13 +37,13 @@ from bypass.site.sections import Header
 from bypass.site.validate import check_image
 
 if TYPE_CHECKING:
-    from bypass.site.large import LargeBodies
+    from bypass.site.outside import Bodies
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """One response. head lacks the empty line and has zero octets for a date; body and sums are views; a body
-    that lies in the response's card has no sums."""
+    """One response. head lacks the empty line and has zero octets for a date; body and sums are views, of
+    nothing where the body is a large one that is not in the image; one in the response's card has no sums."""
 
     record: ResponseRecord
     head: bytes
@@ -61,7 +62,7 @@ class SiteImage:
     def __init__(self, buffer: memoryview, header: Header) -> None:
         self.buffer = buffer
         self.header = header
-        self.large: LargeBodies | None = None
+        self.large: Bodies | None = None
         lie = header.sections
         self._slots = buffer[lie.span("slots_count")]
         self._paths = buffer[lie.span("paths_bytes")]
@@ -135,12 +136,14 @@ class SiteImage:
         )
         front = lie.heads_offset + record.front_offset
         sums = lie.sums_offset + 2 * record.sums_first
-        near = lie.responses_offset <= record.body_offset < lie.heads_offset
+        inside = not record.flags & RESPONSE_LARGE
+        start, octets = (record.body_offset, record.body_bytes) if inside else (0, 0)
+        summed = inside and start >= lie.bodies_offset
         return StoredResponse(
             record,
             head=bytes(self.buffer[front : front + record.front_bytes]) + record.own,
-            body=self.buffer[record.body_offset : record.body_offset + record.body_bytes],
-            sums=self.buffer[sums : sums + (0 if near else 2 * sums_of(record.body_bytes))].cast("H"),
+            body=self.buffer[start : start + octets],
+            sums=self.buffer[sums : sums + 2 * sums_of(octets) * summed].cast("H"),
         )
 
     def _card_key(self, number: int) -> bytes:

@@ -1,9 +1,9 @@
 """An index: open addressing with linear probing, as content/store walks it.
 
-The search for a key begins at the first slot of the line of 64 octets that hash & (slots_count - 1) lies in, so
-that nearly all end where they began; its tag is the upper half of the hash. At most half of the slots are taken.
-`max_probe` counts the slots looked at to find the worst placed key: 1 when every key lies at home. A search may
-stop at an empty slot or after max_probe slots.
+The search for a key begins at the first slot of the line of 64 octets that hash & (slots_count - 1) lies in,
+so that nearly all end in the line they began in; its tag is the upper half of the hash. At most half of the
+slots are taken. `max_probe` counts the slots looked at to find the worst placed key: 1 when every key lies at
+home. A search may stop at an empty slot or after max_probe slots.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def home_of(hashed: int, slots_count: int) -> int:
 def build_index(
     entries: Sequence[tuple[bytes, int]], paths_first: int = 0, inside: bytes | bytearray = b""
 ) -> PathIndex:
-    """The index over (key, number); keys are distinct. paths_first: octets of keys of earlier indexes. inside: not
-    0 for each key that lies in the card of its response; empty: none does."""
-    outside = entries if not inside else [entry for entry, near in zip(entries, inside, strict=True) if not near]
-    paths = b"".join(path for path, _ in outside)
+    """The index over (key, number); keys are distinct. paths_first: octets of keys of earlier indexes.
+    inside: not 0 for each key that lies in the card of its response; empty: none does."""
+    inside = inside or bytes(len(entries))
+    paths = b"".join(path for (path, _), near in zip(entries, inside, strict=True) if not near)
     if paths_first + len(paths) > LARGEST_PATHS_BYTES:
         raise SiteError("the site's paths exceed 4 GiB", remedy="Serve it as several sites.")
     count = slots_for(len(entries))
@@ -53,7 +53,7 @@ def build_index(
     taken = bytearray(count)
     max_probe = 1
     offset = paths_first
-    for (path, response), near in zip(entries, inside or bytes(len(entries)), strict=True):
+    for (path, response), near in zip(entries, inside, strict=True):
         hashed = image_hash(path)
         probe = 1
         slot = home_of(hashed, count)
@@ -76,8 +76,8 @@ def find(
     path: bytes,
     card_key: Callable[[int], bytes] | None = None,
 ) -> int | None:
-    """The number that the key `path` stands for, or None: the same walk that content/store does. card_key: the
-    key in the card of a response."""
+    """The number that the key `path` stands for, or None: the same walk that content/store does. card_key:
+    the key in the card of a response."""
     count = len(slots) // SLOT.size
     hashed = image_hash(path)
     slot = home_of(hashed, count)

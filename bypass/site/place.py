@@ -1,7 +1,7 @@
 """Where everything lies in an image: decided before anything is written.
 
-The cards of the responses hold what of a small file is nobody else's: the end of its head, its path and its body.
-Other bodies and keys, and what heads have in common, have sections of their own.
+The cards of the responses hold what of a small file is nobody else's: the end of its head, its path and its
+body. Other bodies and keys, and what heads have in common, have sections of their own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bypass.site.sections import Sections
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """By number: of fronts, offsets into the heads section; of bodies, from the start of the image; sums_first in
-    sums; of each response, the key in its card, empty without. indexes: of the hosts, then that of their names if
-    they have any."""
+    """By number: of fronts, offsets into the heads section; of bodies, from the start of the image, but of a
+    large one its number among them; sums_first in sums; of each response, the key in its card, empty without.
+    indexes: of the hosts, then that of their names if they have any."""
 
     sections: Sections
     fronts: list[int]
@@ -30,11 +30,11 @@ class Places:
     indexes: list[PathIndex]
 
     def is_near(self, body: int) -> bool:
-        """Whether it lies in a card: then it has no sums."""
+        """Whether it, which is in the image, lies in a card: then it has no sums."""
         return self.bodies[body] < self.sections.bodies_offset
 
 
-def place(plan: Plan, tables: Tables) -> Places:
+def find_places(plan: Plan, tables: Tables) -> Places:
     fronts, heads_end = [], 0
     for front in plan.fronts:
         fronts.append(aligned(heads_end))
@@ -42,11 +42,12 @@ def place(plan: Plan, tables: Tables) -> Places:
     keys, indexes = _place_keys(plan, tables)
     near = _near_bodies(plan, keys)
     bodies, sums_first = [], []
-    bodies_end = sums_end = 0
+    bodies_end = sums_end = large = 0
     for number, body in enumerate(plan.bodies):
-        if near[number]:
-            bodies.append(near[number])
+        if near[number] or body.is_large:
+            bodies.append(large if body.is_large else near[number])
             sums_first.append(0)
+            large += body.is_large
             continue
         bodies.append(aligned(bodies_end))
         bodies_end = bodies[-1] + body.size
@@ -68,7 +69,9 @@ def place(plan: Plan, tables: Tables) -> Places:
         bodies_bytes=bodies_end,
     )
     cards, far = sections.responses_offset, sections.bodies_offset
-    bodies = [start + (cards if inside else far) for start, inside in zip(bodies, near, strict=True)]
+    for number, body in enumerate(plan.bodies):
+        if not body.is_large:
+            bodies[number] += cards if near[number] else far
     return Places(sections, fronts, bodies, sums_first, keys, indexes)
 
 
@@ -100,6 +103,7 @@ def _near_bodies(plan: Plan, keys: list[bytes]) -> list[int]:
     for body, number in enumerate(holders):
         response, key_bytes = plan.responses[number], len(keys[number])
         own_bytes = own_size(response.status, response.modified, response.length)
-        if not shared[body] and fits_card(own_bytes, key_bytes, plan.bodies[body].size):
+        alone = not (shared[body] or plan.bodies[body].is_large)
+        if alone and fits_card(own_bytes, key_bytes, plan.bodies[body].size):
             places[body] = number * RESPONSE.size + CARD_AT + own_bytes + key_bytes
     return places

@@ -6,7 +6,7 @@ removed, and one that would leave the root is refused (400). No file system is t
 is looked up in a closed index, so nothing outside the site can be named.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_ext.http.field cimport host_is_sound, is_plain_octet, same_lower
 

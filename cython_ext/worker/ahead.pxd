@@ -1,11 +1,11 @@
 """Has memory fetched for the requests of a burst before they are answered.
 
 A site of a million files is larger than any cache: each answer meets a line of slots and a card that nobody has looked
-at lately, and the page table's entries for both. One after another they would cost as much as all the rest. Here the
-slots of a whole burst are fetched side by side; then, while some requests are answered, the cards of the next few, and
-the bodies that lie elsewhere. The CPU does not go on past a fetch before it knows the page; so those of several
-requests stand close together, where their pages are looked for at the same time, and no more is asked for than the
-first cache holds. A wrong guess costs its fetch; nothing is answered from it.
+at lately, and the page table's entries for both. One after another they would cost as much as all the rest. Here,
+while one request is answered, the slots of one some places behind it are on their way, the card of a nearer one, and
+the body of a nearer one still, should it lie elsewhere. The CPU goes on past a fetch only when it knows the page: many
+of them in a row are slower than a few at a time, and the first cache does not hold more. A wrong guess costs its
+fetch; nothing is answered from it.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -22,7 +22,9 @@ from cython_ext.wire.bytes cimport load_u32, prefetch
 cdef enum:
     LINE_BYTES = 64
     LARGE_IMAGE_BYTES = 1 << 20     # a smaller one stays in the cache by itself
-    GROUP = 8                       # requests whose cards are fetched together: a power of two
+    SLOTS_AHEAD = 8                 # segments between one that is answered and one whose slots are fetched,
+    FIND_AHEAD = 4                  # one whose card is,
+    FETCH_AHEAD = 2                 # and one whose body is
     BODY_LINES_MOST = 18            # what fits beside a head into a segment
 
 cdef struct Guess:
@@ -54,28 +56,48 @@ cdef inline void ahead_guess(Guess *guess, const Store *store, const Segment *se
     )
 
 
+cdef inline void ahead_look(const Guess *guess) noexcept nogil:
+    if guess.slot != NULL:
+        prefetch(guess.slot)
+
+
 cdef inline void ahead_find(Guess *guess, const Store *store) noexcept nogil:
-    """From the slots to the card, all of it, and to a path that lies elsewhere. A path that has not found room in
-    its first line of slots is not looked for."""
+    """From the slots to the card, all of it, and to a path that lies elsewhere. Where the line is full of others the
+    next one is fetched, to be looked at when this is asked again."""
     cdef const image_slot *slot = guess.slot
     cdef uint32_t tag = <uint32_t>(guess.known.hash >> 32)
     cdef uint32_t k
-    if slot == NULL:
+    if slot == NULL or guess.response != NULL:
         return
     for k in range(<uint32_t>IMAGE_LINE_SLOTS):
-        if slot[k].tag == tag and slot[k].response != IMAGE_EMPTY_SLOT:
+        if slot[k].response == IMAGE_EMPTY_SLOT:
+            guess.slot = NULL
+            return
+        if slot[k].tag == tag:
             guess.response = &store.responses[slot[k].response]
             fetch_lines(<const uint8_t *>guess.response, sizeof(image_response), BODY_LINES_MOST)
             if slot[k].path_offset != IMAGE_NONE:
                 prefetch(store.paths + slot[k].path_offset)
                 prefetch(store.paths + slot[k].path_offset + slot[k].path_bytes - 1)
             return
+    guess.slot = next_line(store, slot)
+    prefetch(guess.slot)
 
 
-cdef inline void ahead_fetch(const Guess *guess, const Store *store) noexcept nogil:
-    """From the card to the beginning of content that lies elsewhere, with its sums."""
+cdef inline const image_slot *next_line(const Store *store, const image_slot *line) noexcept nogil:
+    """Behind a line of slots of the default host's index."""
+    cdef const image_slot *first = store.slots + store.default_host.slots_first
+    cdef const image_slot *after = line + IMAGE_LINE_SLOTS
+    return first if after == first + store.default_host.slots_count else after
+
+
+cdef inline void ahead_fetch(Guess *guess, const Store *store) noexcept nogil:
+    """From the card to the beginning of content that lies elsewhere, with its sums; or once more to the card."""
     cdef const image_response *response = guess.response
-    if response == NULL or response.flags & IMAGE_RESPONSE_LARGE or body_is_near(store, response):
+    if response == NULL:
+        ahead_find(guess, store)
+        return
+    if response.flags & IMAGE_RESPONSE_LARGE or body_is_near(store, response):
         return
     fetch_lines(store.image + response.body_offset, response.body_bytes, BODY_LINES_MOST)
     if response.body_bytes >= 2 * IMAGE_SUM_STEP:
@@ -90,22 +112,10 @@ cdef inline void fetch_lines(const uint8_t *start, uint64_t octets, uint32_t mos
         prefetch(start + k * LINE_BYTES)
 
 
-cdef inline void find_group(Ahead *ahead, const Store *store, uint32_t first) noexcept nogil:
-    cdef uint32_t i
-    for i in range(first, min(first + GROUP, ahead.count)):
-        ahead_find(&ahead.guesses[i], store)
-
-
-cdef inline void fetch_group(Ahead *ahead, const Store *store, uint32_t first) noexcept nogil:
-    cdef uint32_t i
-    for i in range(first, min(first + GROUP, ahead.count)):
-        ahead_fetch(&ahead.guesses[i], store)
-
-
 cdef inline void ahead_start(
     Ahead *ahead, const Store *store, const Segment *segments, const InputVerdict *verdicts, uint32_t received
 ) noexcept nogil:
-    """Guesses for a burst; their slots, and the first group's cards, are on their way."""
+    """Guesses for a burst, and as much of it as ahead_step() expects to be on its way for the first."""
     cdef uint32_t i
     ahead.count = received
     for i in range(received):
@@ -114,17 +124,19 @@ cdef inline void ahead_start(
         ahead.guesses[i].response = NULL
         if verdicts[i] == INPUT_SEGMENT:
             ahead_guess(&ahead.guesses[i], store, &segments[i])
-    for i in range(received):
-        if ahead.guesses[i].slot != NULL:
-            prefetch(ahead.guesses[i].slot)
-    find_group(ahead, store, 0)
-    fetch_group(ahead, store, 0)
+    for i in range(min(<uint32_t>SLOTS_AHEAD, received)):
+        ahead_look(&ahead.guesses[i])
+    for i in range(min(<uint32_t>FIND_AHEAD, received)):
+        ahead_find(&ahead.guesses[i], store)
+    for i in range(min(<uint32_t>FETCH_AHEAD, received)):
+        ahead_fetch(&ahead.guesses[i], store)
 
 
 cdef inline void ahead_step(Ahead *ahead, const Store *store, uint32_t i) noexcept nogil:
-    """Before segment `i` of the burst is taken. They are taken in order: the next group's cards when one begins,
-    its bodies when half of that is done."""
-    if i & (GROUP - 1) == 0:
-        find_group(ahead, store, i + GROUP)
-    elif i & (GROUP - 1) == GROUP // 2:
-        fetch_group(ahead, store, i + GROUP // 2)
+    """Before segment `i` of the burst is taken. They are taken in order."""
+    if i + SLOTS_AHEAD < ahead.count:
+        ahead_look(&ahead.guesses[i + SLOTS_AHEAD])
+    if i + FIND_AHEAD < ahead.count:
+        ahead_find(&ahead.guesses[i + FIND_AHEAD], store)
+    if i + FETCH_AHEAD < ahead.count:
+        ahead_fetch(&ahead.guesses[i + FETCH_AHEAD], store)
