@@ -93,7 +93,7 @@ def test_the_round_trip_time_is_smoothed(host: Host) -> None:
 @pytest.mark.rfc("9293", "MUST-18")
 @pytest.mark.rfc("6298", "3", "MUST", "Karn's algorithm")
 def test_what_was_sent_twice_gives_no_sample(host: Host) -> None:
-    """Karn's algorithm: the acknowledgement may be of either; the timeout stays doubled until there is a sample."""
+    """The acknowledgement may be of either, so the timeout stays doubled until there is a sample."""
     peer = Peer(host)
     peer.syn()
     host.sleep(100)
