@@ -88,7 +88,7 @@ def test_on_a_short_path_the_window_grows_as_renos(make_host: MakeHost) -> None:
 
 @pytest.mark.rfc("9438", "4.3", "MUST", "the window is never below that of a Reno with the same reduction")
 @pytest.mark.parametrize("congestion", ["cubic", "newreno"])
-def test_a_peer_that_acknowledges_seldom_does_not_slow_the_growth(make_host: MakeHost, congestion: str) -> None:
+def test_an_ack_of_a_whole_flight_grows_the_window_by_it(make_host: MakeHost, congestion: str) -> None:
     """Busy receivers acknowledge a whole flight at a time; what counts is what has arrived."""
     seen = []
     for one_ack in (False, True):
