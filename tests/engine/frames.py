@@ -132,7 +132,7 @@ def tcp_header(segment: Segment, *, offset: int | None = None, checksum: int | N
 def ipv4_header(link: Link, octets: int, **broken: int) -> bytes:
     """A header for `octets` of payload.
 
-    broken: first, tos, total, fragment, protocol, checksum, options (octets of them).
+    broken: first, tos, total, ident, fragment, ttl, protocol, checksum, options (octets of them).
     """
     extra = b"\1" * broken.get("options", 0)
     first = broken.get("first", 0x45 + len(extra) // 4)
@@ -141,9 +141,9 @@ def ipv4_header(link: Link, octets: int, **broken: int) -> bytes:
         first,
         broken.get("tos", 0),
         broken.get("total", 20 + len(extra) + octets),
-        1234,
+        broken.get("ident", 1234),
         broken.get("fragment", 0x4000),
-        63,
+        broken.get("ttl", 63),
         broken.get("protocol", 6),
         0,
     )
@@ -153,9 +153,10 @@ def ipv4_header(link: Link, octets: int, **broken: int) -> bytes:
 
 
 def ipv6_header(link: Link, octets: int, **broken: int) -> bytes:
-    """broken: first (32 bits), total (payload length), protocol."""
-    first = broken.get("first", 0x60012345)
-    header = struct.pack("!IHBB", first, broken.get("total", octets), broken.get("protocol", 6), 63)
+    """broken: first (32 bits), tos, total (payload length), protocol, ttl."""
+    first = broken.get("first", 0x60012345) | broken.get("tos", 0) << 20
+    protocol, ttl = broken.get("protocol", 6), broken.get("ttl", 63)
+    header = struct.pack("!IHBB", first, broken.get("total", octets), protocol, ttl)
     return header + link.source + link.destination
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import select
+import queue
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from bypass._sim import ClientEngine
 from tests.engine.dialled import REQUEST, complete
 from tests.engine.frames import CLIENT, CLIENT_MAC, PORT, SERVER, SERVER_MAC, Link
 from tests.engine.host import MS, START, TICK
-from tests.scripts.servers import OWNERLESS, LinuxLab, LinuxWire
-from tests.scripts.wire import Seen, read
+from tests.scripts.linux import LinuxLab, LinuxWire
+from tests.scripts.servers import engine_slack
+from tests.scripts.wire import Responses, Seen, read
 
 
 class EngineDial:
@@ -21,23 +23,28 @@ class EngineDial:
     side = "ours"
     request_bytes = len(REQUEST)
 
-    def __init__(self, options: Mapping[str, int]) -> None:
-        self.engine = ClientEngine(
-            address=CLIENT[4],
-            target=SERVER[4],
+    def __init__(self, options: Mapping[str, int | str], version: int = 4) -> None:
+        self._options, self._version = options, version
+        self.engine = self._made(bytes(range(16)), START)
+        self.link = Link(SERVER_MAC, CLIENT_MAC, SERVER[version], CLIENT[version])
+        self.port, self.responses = PORT, Responses()
+        self.now_ns = START
+        self.queue: list[Seen] = []
+        self.numbers: dict[int, int] = {}
+        self.server_port = self.dial()
+
+    def _made(self, secret: bytes, now_ns: int) -> ClientEngine:
+        return ClientEngine(
+            address=CLIENT[self._version],
+            target=SERVER[self._version],
             target_port=PORT,
             mac=CLIENT_MAC,
             target_mac=SERVER_MAC,
             request=REQUEST,
-            secret=bytes(range(16)),
-            now_ns=START,
-            **options,
+            secret=secret,
+            now_ns=now_ns,
+            **self._options,  # type: ignore[arg-type]
         )
-        self.link = Link(SERVER_MAC, CLIENT_MAC, SERVER[4], CLIENT[4])
-        self.port, self.responses = PORT, dict[str, bytes]()
-        self.now_ns = START
-        self.queue: list[Seen] = []
-        self.server_port = self.engine.fetch(self.engine.dial(START))["port"]
 
     def now(self) -> int:
         return self.now_ns - START
@@ -54,72 +61,94 @@ class EngineDial:
         return self.queue.pop(0) if self.queue else None
 
     def slack(self, ns: int, early: bool) -> int:
-        """Timers run on ticks, and those above a second to a hundredth."""
-        return 2 * TICK + ns // 100
+        return engine_slack(ns)
+
+    def dial(self) -> int:
+        number = self.engine.dial(self.now_ns)
+        port = self.engine.fetch(number)["port"]
+        self.numbers[port] = number
+        return port
+
+    def count(self, name: str) -> int | None:
+        return self.engine.open_connections if name == "open" else self.engine.counters()[name]
+
+    def state(self, port: int) -> tuple[str, str] | None:
+        fetch = self.engine.fetch(self.numbers[port])
+        return fetch["tcp"].replace(" ", "-"), fetch["state"].replace(" ", "-")
+
+    def restart(self, secret: int) -> None:
+        """Nothing is dialled until the script says so."""
+        self.engine = self._made(bytes([secret]) * 16, self.now_ns)
 
     def _turn(self) -> None:
         while self.engine.turn(self.now_ns):
             pass
-        seen = [read(frame, self.now()) for frame in self.engine.collect()]
-        self.queue += [one for one in seen if one is not None]
+        self.queue += [read(frame, self.now()) for frame in self.engine.collect()]
 
 
 class LinuxDial(LinuxWire):
-    """A socket at the server's end of the pair that connects to the address that no kernel has, asks, reads
-    the response and closes, as our client does."""
+    """Sockets at the server's end of the pair that connect to an address that no kernel has, ask, read
+    the response and close, as our client does."""
 
     request_bytes = len(REQUEST)
 
-    def __init__(self, lab: LinuxLab, port: int) -> None:
-        super().__init__(lab, port)
-        with lab.pair.inside_server():
-            self.client: socket.socket | None = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.client.setblocking(False)
-        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        self.client.connect_ex((OWNERLESS, port))
-        self.server_port = self.client.getsockname()[1]
-        self.asked, self.octets = False, b""
+    def __init__(self, lab: LinuxLab, version: int = 4) -> None:
+        super().__init__(lab, version)
+        self.port = PORT
+        self.sockets: dict[socket.socket, bytes] = {}
+        self.asked: set[socket.socket] = set()
+        self.server_port = self.dial()
+
+    def dial(self) -> int:
+        family = socket.AF_INET if self.version == 4 else socket.AF_INET6
+        with self.lab.pair.inside_server():
+            client = socket.socket(family, socket.SOCK_STREAM)
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        client.connect_ex((socket.inet_ntop(family, self.link.source), self.port))
+        self.sockets[client] = b""
+        return int(client.getsockname()[1])
 
     def receive(self, until_ns: int) -> Seen | None:
         while True:
             self._use()
-            left = min(max(0, until_ns - self.now()), MS)
-            if select.select([self.lab.packets], [], [], left / 1e9)[0]:
-                frame, address = self.lab.packets.recvfrom(65536)
-                seen = read(frame, self.now()) if address[2] != socket.PACKET_OUTGOING else None
-                if seen is not None and (seen.port, seen.source_port) == (self.port, self.server_port):
-                    return seen
-            elif self.now() >= until_ns:
+            left = min(max(0, until_ns - self.now()), 2 * MS)
+            with contextlib.suppress(queue.Empty):
+                seen = self.frames.get(timeout=left / 1e9)
+                return replace(seen, at_ns=seen.at_ns - self.start)
+            if self.now() >= until_ns:
                 return None
 
     def _use(self) -> None:
-        """What the socket has to say and to hear; nothing where it has to wait."""
-        if self.client is None:
-            return
-        with contextlib.suppress(BlockingIOError):
-            try:
-                if not self.asked:
-                    self.client.send(REQUEST)
-                    self.asked = True
-                octets = self.client.recv(65536)
-                self.octets += octets
-                if not octets or complete(self.octets):
-                    self.close()
-            except BlockingIOError:
-                raise
-            except OSError:
-                self.close()
+        """What the sockets have to say and to hear; nothing where they have to wait."""
+        for client in list(self.sockets):
+            with contextlib.suppress(BlockingIOError):
+                try:
+                    if client not in self.asked:
+                        client.send(REQUEST)
+                        self.asked.add(client)
+                    octets = client.recv(65536)
+                    self.sockets[client] += octets
+                    if not octets or complete(self.sockets[client]):
+                        self._drop(client)
+                except BlockingIOError:
+                    raise
+                except OSError:
+                    self._drop(client)
+
+    def _drop(self, client: socket.socket) -> None:
+        client.close()
+        del self.sockets[client]
 
     def close(self) -> None:
-        if self.client is not None:
-            self.client.close()
-        self.client = None
+        for client in list(self.sockets):
+            self._drop(client)
 
 
 @contextlib.contextmanager
-def linux_dial(lab: LinuxLab) -> Iterator[LinuxDial]:
-    """A client of Linux that opens at once; its socket is closed behind the block."""
-    wire = LinuxDial(lab, lab.next_port())
+def linux_dial(lab: LinuxLab, version: int = 4) -> Iterator[LinuxDial]:
+    """A client of Linux that opens at once; its sockets are closed behind the block."""
+    wire = LinuxDial(lab, version)
     try:
         yield wire
     finally:

@@ -1,4 +1,4 @@
-"""What the servers of the scripts answer, and the laboratory with a listening socket of Linux."""
+"""What the servers of the scripts answer, and the laboratory where Linux is played against."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ import pytest
 from bypass.site.image import SiteImage
 from tests.engine.conftest import MakeHost, files, image, make_host
 from tests.engine.host import Host
-from tests.scripts.servers import LinuxLab, engine_responses
+from tests.scripts.linux import LinuxLab
+from tests.scripts.servers import engine_responses
+from tests.scripts.sideways import Plays
+from tests.scripts.wire import Responses
 
 __all__ = ["MakeHost", "files", "image", "make_host"]
 
 
 @pytest.fixture(scope="session")
-def responses(image: SiteImage) -> dict[str, bytes]:
+def responses(image: SiteImage) -> Responses:
     return engine_responses(Host(image.buffer))
 
 
 @pytest.fixture(scope="session")
-def linux(responses: dict[str, bytes]) -> Iterator[LinuxLab]:
-    with LinuxLab(responses) as lab:
-        yield lab
+def linux(responses: Responses, request: pytest.FixtureRequest) -> Iterator[Plays]:
+    """Begins every play with Linux that this run will ask for."""
+    wanted = [
+        (item.originalname, item.callspec.params["script"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "linux" in item.fixturenames
+    ]
+    with LinuxLab(responses) as lab, Plays(lab, wanted) as plays:
+        yield plays

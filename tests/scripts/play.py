@@ -1,40 +1,127 @@
-"""Plays a script against a server behind a Wire: sends its segments, matches what comes back, in time."""
+"""Plays a script against a server behind a Wire: sends its frames, matches what comes back, in time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
 from dataclasses import replace
 
-from tests.engine.frames import MODULUS, Options, Segment, build
 from tests.engine.peer import get_request
-from tests.scripts.language import MS, Script, ScriptError, Step, evaluate
+from tests.scripts.language import Script
+from tests.scripts.making import Conversation, made_arp, made_icmp, made_tcp
+from tests.scripts.matching import actual_values, fits, is_capture, mistakes, octets, words
+from tests.scripts.steps import Step
+from tests.scripts.values import MS, ScriptError, evaluate, holds
 from tests.scripts.wire import Seen, Wire
 
-ISS = 0xFFFFFF00
-"""Our initial number: every script of more than 256 octets wraps."""
 PROMPT_NS = 20 * MS
 """What has no time stated comes within this and the wire's slack."""
 
 
 class Play:
-    """One conversation. side: whose steps are played, by default those of the wire's server."""
+    """Conversations of one script. side: whose steps are played, by default those of the wire's server."""
 
     def __init__(self, script: Script, wire: Wire, side: str | None = None) -> None:
         self.script, self.wire, self.side = script, wire, side or wire.side
-        self.start_ns = self.event_ns = wire.now()
-        self.irs: int | None = None
-        self.names: dict[str, int] = {"req": wire.request_bytes, "resp": 0, "snd": 0, "rcv": 0}
-        self.edges: dict[int, bytes] = {}
-        self.ts_last: int | None = None
-        self.stamps = False
+        self.start_ns = self.event_ns = 0
+        self.one = Conversation(wire.link, wire.port, wire.server_port, req=wire.request_bytes)
+        self.conversations = {"a": self.one}
+        self.names = {
+            "us": int.from_bytes(wire.link.source, "big"),
+            "them": int.from_bytes(wire.link.destination, "big"),
+            "usmac": int.from_bytes(wire.link.source_mac, "big"),
+            "themmac": int.from_bytes(wire.link.destination_mac, "big"),
+            "everyone": (1 << 48) - 1,
+            "wrap": 1 << 32,
+        }
+        self.counted: dict[str, int] = {}
         self.held: Seen | None = None
+        for step in script.steps:
+            if step.kind == "count":
+                self.counted[step.rest.split()[0]] = wire.count(step.rest.split()[0]) or 0
 
     def run(self) -> None:
         """ScriptError: the first step that did not go as written."""
         for step in self.script.steps:
             if step.only in (None, self.side):
-                {"<": self._send, ">": self._expect, ">?": self._expect, "none": self._none}[step.kind](step)
+                try:
+                    self._play(step)
+                except (ValueError, SyntaxError, OverflowError) as error:
+                    raise self._wrong(step, step.text, str(error)) from None
         self._quiet_until(self.script.steps[-1], self.wire.now() + PROMPT_NS)
+
+    def _play(self, step: Step) -> None:
+        if step.kind == "<":
+            self._send(step)
+        elif step.kind == "none":
+            assert step.when is not None
+            self._quiet_until(step, self.wire.now() + step.when.low_ns)
+        elif step.kind in (">", ">?"):
+            self._expect(step)
+        else:
+            self._do(step)
+
+    def _do(self, step: Step) -> None:
+        """A step that is no frame."""
+        if step.when is not None:
+            self._wait(step)
+        if step.kind in ("conn", "dial"):
+            self._converse(step)
+        elif step.kind == "let":
+            name, _, text = step.rest.partition("=")
+            self.names[name.strip()] = self.value(text)
+        elif step.kind == "check":
+            if not holds(step.rest, self._scope()):
+                shown = {name: self._scope()[name] for name in self._scope() if name in step.rest.split()}
+                raise self._wrong(step, step.rest, str(shown))
+        elif step.kind == "restart":
+            self.wire.restart(self.value(step.rest))
+            self.counted = dict.fromkeys(self.counted, 0)
+        elif self.side == self.wire.side == "ours":
+            self._ask(step)
+
+    def _converse(self, step: Step) -> None:
+        """conn NAME [from ADDRESS] [to ADDRESS] [port N]: a connection of the script's, or the one before."""
+        name, *rest = step.rest.split()
+        if name not in self.conversations:
+            given = {key: self.value(text) for key, text in zip(rest[::2], rest[1::2], strict=True)}
+            first = self.conversations["a"]
+            size = len(first.link.source)
+            link = replace(
+                first.link,
+                source=given.pop("from", self.names["us"]).to_bytes(size, "big"),
+                destination=given.pop("to", self.names["them"]).to_bytes(size, "big"),
+            )
+            port, server_port = first.port, self.wire.dial() if step.kind == "dial" else first.server_port
+            if step.kind == "conn":
+                port = given.pop("port", port + len(self.conversations))
+            self.conversations[name] = Conversation(link, port, server_port, req=self.wire.request_bytes)
+            if given:
+                raise ValueError(f"from, to or port, not {', '.join(given)}")
+        self.one = self.conversations[name]
+
+    def _ask(self, step: Step) -> None:
+        """What our engine tells of itself: counters since the start, states of a client."""
+        name, _, text = step.rest.partition(" ")
+        if step.kind == "count":
+            got = (self.wire.count(name) or 0) - (self.counted[name] if name != "open" else 0)
+            if not fits(text.strip(), got, self.value, self._bound):
+                raise self._wrong(step, step.text, str(got))
+        elif name not in (self.wire.state(self.one.server_port) or ()):
+            raise self._wrong(step, step.text, str(self.wire.state(self.one.server_port)))
+
+    # ---- values ----
+
+    def _scope(self) -> ChainMap[str, int]:
+        one = self.one
+        own = {"snd": one.snd, "rcv": one.rcv, "req": one.req, "resp": one.resp}
+        own["now"] = self.wire.now() // 1000
+        return ChainMap(own, self.names)
+
+    def value(self, text: str) -> int:
+        return evaluate(text, self._scope())
+
+    def _bound(self, name: str) -> bool:
+        return name in self._scope()
 
     # ---- times ----
 
@@ -57,170 +144,76 @@ class Play:
     def _quiet_until(self, step: Step, until_ns: int) -> None:
         seen = self._receive(until_ns)
         if seen is not None:
-            raise self._wrong(step, "no segment", self._words(seen))
+            raise self._wrong(step, "no segment", words(seen, self.one))
 
-    def _none(self, step: Step) -> None:
+    def _wait(self, step: Step) -> None:
+        """Until a step of ours is due; nothing may come before."""
         assert step.when is not None
-        self._quiet_until(step, self.wire.now() + step.when.low_ns)
+        base = self.start_ns if step.when.absolute else self.event_ns
+        self._quiet_until(step, base + step.when.low_ns)
 
     # ---- sending ----
 
     def _send(self, step: Step) -> None:
         if step.when is not None:
-            base = self.start_ns if step.when.absolute else self.event_ns
-            self._quiet_until(step, base + step.when.low_ns)
+            self._wait(step)
         if "new" in step.fields:
-            self.irs = None
-        payload = self._payload(step)
-        if "seq" in step.fields:
-            seq = self._value(step, "seq")
-        else:
-            seq = self.names["snd"]
-            self.names["snd"] += len(payload) + ("S" in step.flags) + ("F" in step.flags)
-        ack = self._value(step, "ack") if "ack" in step.fields else self.names["rcv"]
-        segment = Segment(
-            self.wire.port,
-            self.wire.server_port,
-            step.flags,
-            (ISS + seq) % MODULUS,
-            ((self.irs or 0) + ack) % MODULUS if "A" in step.flags else 0,
-            self._value(step, "win") if "win" in step.fields else 65535,
-            payload,
-            self._options(step),
-            self.wire.link,
-            self._value(step, "urg") if "urg" in step.fields else 0,
-        )
-        if "S" in step.flags:
-            self.stamps = segment.options.timestamps is not None
-        self.wire.send(build(segment))
-        self.event_ns = self.wire.now()
+            self.one.irs = None
+        times = self.value(step.fields["x"][0]) if "x" in step.fields else 1
+        for _ in range(times):
+            frame = self._frame(step)
+            self.event_ns = self.wire.now()
+            self.wire.send(frame)
+
+    def _frame(self, step: Step) -> bytes:
+        if step.proto == "arp":
+            return made_arp(step, self.one, self.value)
+        if step.proto == "icmp":
+            return made_icmp(step, self.one, self.value)
+        return made_tcp(step, self.one, self._payload(step), self.wire.now() - self.start_ns, self.value)
 
     def _payload(self, step: Step) -> bytes:
         if "get" in step.fields:
-            (path,) = step.fields["get"]
-            octets = get_request(path)
-            self.names |= {"req": len(octets), "resp": len(self.wire.responses[path])}
-            return octets
+            request = get_request(step.fields["get"][0], close="close" in step.fields)
+            self.one.req, self.one.resp = len(request), len(self.wire.responses[request])
+            return request
         if "data" in step.fields:
-            return step.fields["data"][0].replace("_", " ").replace("~", "\r\n").encode()
-        return b"x" * self._value(step, "len") if "len" in step.fields else b""
-
-    def _options(self, step: Step) -> Options:
-        stamp = None
-        if "ts" in step.fields:
-            value, echo = step.fields["ts"]
-            stamp = (evaluate(value, self.names), evaluate(echo, self.names))
-        elif self.stamps and "nots" not in step.fields and "R" not in step.flags:
-            elapsed_ms = (self.wire.now() - self.start_ns) // MS
-            stamp = (1_000_000 + elapsed_ms, self.ts_last or 0)
-        base = self.irs or 0
-        blocks = tuple(
-            (base + evaluate(start, self.names), base + evaluate(end, self.names))
-            for start, end in step.blocks
-        )
-        return Options(
-            mss=self._value(step, "mss") if "mss" in step.fields else None,
-            scale=self._value(step, "scale") if "scale" in step.fields else None,
-            sack_permitted="sackok" in step.fields,
-            timestamps=stamp,
-            sack=blocks,
-            raw=bytes.fromhex(step.fields["raw"][0]) if "raw" in step.fields else b"",
-        )
-
-    def _value(self, step: Step, name: str) -> int:
-        try:
-            return evaluate(step.fields[name][0], self.names)
-        except (ValueError, SyntaxError) as error:
-            raise self._wrong(step, f"a value for {name}", str(error)) from None
+            return octets(step.fields["data"][0])
+        return b"x" * self.value(step.fields["len"][0]) if "len" in step.fields else b""
 
     # ---- matching ----
 
     def _expect(self, step: Step) -> None:
-        times = self._value(step, "x") if "x" in step.fields else 1
+        least, _, most = step.fields.get("x", ("1",))[0].partition("..")
+        must = 0 if step.kind == ">?" else self.value(least)
         offset = 0
-        for _ in range(times):
+        for number in range(self.value(most or least)):
             earliest, latest = self._due(step)
             seen = self._receive(latest)
-            if seen is None and step.kind == ">?":
+            if seen is None and number >= must:
                 return
             if seen is None:
                 raise self._wrong(step, step.text, f"nothing within {(latest - self.event_ns) / MS:.0f} ms")
-            mistakes = self._mistakes(step, seen, offset)
-            if not mistakes and not earliest <= seen.at_ns <= latest:
-                mistakes = [f"after {(seen.at_ns - self.event_ns) / MS:.1f} ms"]
-            if mistakes and step.kind == ">?":
+            found = mistakes(step, seen, self.one, offset, self.value, self._bound)
+            if not found and not earliest <= seen.at_ns <= latest:
+                found = [f"after {(seen.at_ns - self.event_ns) / MS:.1f} ms"]
+            if found and number >= must:
                 self.held = seen
                 return
-            if mistakes:
-                raise self._wrong(step, step.text, f"{', '.join(mistakes)} in {self._words(seen)}")
-            self._take(step, seen)
+            if found:
+                raise self._wrong(step, step.text, f"{', '.join(found)} in {words(seen, self.one)}")
+            self._take(step, seen, offset)
             offset += len(seen.payload)
 
-    def _mistakes(self, step: Step, seen: Seen, offset: int) -> list[str]:
-        """What in the segment is not as the step says."""
-        irs = seen.seq if "S" in seen.flags and self.irs is None else self.irs or 0
-        actual: dict[str, int] = {
-            "seq": (seen.seq - irs - offset) % MODULUS
-            if set("AS") & set(seen.flags) or self.irs is not None
-            else seen.seq,
-            "ack": (seen.ack - ISS) % MODULUS,
-            "len": len(seen.payload),
-            "win": seen.window,
-            "urg": seen.urgent,
-            **{name: seen.options[name][0] for name in ("mss", "scale") if name in seen.options},
-        }
-        found = [] if set(seen.flags) - {"P"} == set(step.flags) - {"P"} else [f"flags {seen.flags}"]
-        for name, texts in step.fields.items():
-            if name.startswith("no"):
-                found += [name[2:]] if name[2:] in seen.options else []
-            elif name == "sackok":
-                found += [] if name in seen.options else ["no sackok"]
-            elif name == "ts":
-                pair = seen.options.get("ts", ())
-                found += [] if pair and all(map(self._fits, texts, pair)) else [f"ts {pair}"]
-            elif name != "x" and not (name in actual and self._fits(texts[0], actual[name])):
-                found.append(f"{name} {actual.get(name)}")
-        if step.blocks:
-            blocks = [(evaluate(a, self.names), evaluate(b, self.names)) for a, b in step.blocks]
-            if blocks != self._blocks(seen):
-                found.append(f"sack {self._blocks(seen)}")
-        return found + self._foreign(seen)
-
-    def _fits(self, text: str, actual: int) -> bool:
-        low, dots, high = text.partition("..")
-        if low == "any" or (low.isidentifier() and low not in self.names):
-            return True
-        bottom = evaluate(low, self.names)
-        return bottom <= actual <= (evaluate(high, self.names) if dots else bottom)
-
-    def _blocks(self, seen: Seen) -> list[tuple[int, int]]:
-        """SACK blocks of the server's, about octets of ours."""
-        numbers = [(one - ISS) % MODULUS for one in seen.options.get("sack", ())]
-        return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-    def _foreign(self, seen: Seen) -> list[str]:
-        """An octet sent twice must be the same octet."""
-        for at, octet in zip(range(seen.seq, seen.seq + len(seen.payload)), seen.payload, strict=True):
-            if self.edges.setdefault(at % MODULUS, bytes([octet])) != bytes([octet]):
-                return [f"other octets sent again at {(at - (self.irs or 0)) % MODULUS}"]
-        return []
-
-    def _take(self, step: Step, seen: Seen) -> None:
+    def _take(self, step: Step, seen: Seen, offset: int) -> None:
         self.event_ns = seen.at_ns
-        if "S" in seen.flags:
-            self.irs = seen.seq
-            self.names["rcv"] = 1
-            self.edges.clear()
-        if self.irs is not None and "R" not in seen.flags and "S" not in seen.flags:
-            seq = (seen.seq - self.irs) % MODULUS
-            end = seq + len(seen.payload) + ("F" in seen.flags)
-            if seq <= self.names["rcv"] < end:
-                self.names["rcv"] = end
-        if "ts" in seen.options:
-            self.ts_last = seen.options["ts"][0]
-            for name, value in zip(step.fields.get("ts", ()), seen.options["ts"], strict=False):
-                if name.isidentifier() and name != "any":
-                    self.names.setdefault(name, value)
+        actual = actual_values(seen, self.one, offset)
+        for name, texts in step.fields.items():
+            for text, number in zip(texts, actual.get(name, ()), strict=False):
+                if is_capture(text, self._bound):
+                    self.names[text] = number
+        if seen.proto == "tcp":
+            take_numbers(self.one, seen)
 
     # ---- errors ----
 
@@ -228,11 +221,16 @@ class Play:
         where = f"{self.script.path.name}:{step.line}"
         return ScriptError(f"{where} ({self.wire.side}): expected {expected}; seen {seen}")
 
-    def _words(self, seen: Seen) -> str:
-        irs = self.irs or (seen.seq if "S" in seen.flags else 0)
-        shown: Sequence[str] = [f"{name} {' '.join(map(str, value))}" for name, value in seen.options.items()]
-        numbers = replace(seen, seq=(seen.seq - irs) % MODULUS, ack=(seen.ack - ISS) % MODULUS)
-        return (
-            f"{numbers.flags} seq {numbers.seq} ack {numbers.ack} win {numbers.window} "
-            f"len {len(numbers.payload)} {' '.join(shown)}".rstrip()
-        )
+
+def take_numbers(one: Conversation, seen: Seen) -> None:
+    """What a segment of the other side's moves on."""
+    if "S" in seen.flags:
+        one.irs, one.rcv = seen.seq, 1
+        one.edges.clear()
+    if one.irs is not None and "R" not in seen.flags and "S" not in seen.flags:
+        seq = (seen.seq - one.irs) % (1 << 32)
+        end = seq + len(seen.payload) + ("F" in seen.flags)
+        if seq <= one.rcv < end:
+            one.rcv = end
+    if "ts" in seen.options:
+        one.ts_last = seen.options["ts"][0]
