@@ -11,6 +11,7 @@ from tests.scripts.clients import linux_dial
 from tests.scripts.language import Script
 from tests.scripts.linux import LinuxLab, LinuxWire
 from tests.scripts.play import Play
+from tests.scripts.values import ScriptError
 
 AT_ONCE = 16
 AS_WRITTEN = "test_linux"
@@ -42,8 +43,15 @@ class Plays:
             with linux_dial(self.lab, script.version) as client:
                 Play(script, client, side).run()
         else:
-            Play(script, LinuxWire(self.lab, script.version), side).run()
+            congestion = str(script.engine.get("congestion", "newreno"))
+            Play(script, LinuxWire(self.lab, script.version, congestion), side).run()
 
     def result(self, kind: str, script: Script) -> None:
-        """Waits for a play. ScriptError: it did not go as written."""
-        self._futures[kind, script.path.name].result()
+        """Waits for a play. ScriptError: it did not go as written. One for Linux that failed among others is
+        played once more: a machine with much to do is late, and times are what scripts are about."""
+        try:
+            self._futures[kind, script.path.name].result()
+        except ScriptError:
+            if kind == AS_OURS:
+                raise
+            self._play(kind, script)
