@@ -29,6 +29,7 @@ from bypass.serve.server import Server as RunningServer
 from bypass.serve.server import open_server
 from bypass.serve.tune import put_back_leftovers, tuned
 from bypass.site.compile import Progress
+from bypass.site.describe import NOTHING_SET
 from bypass.site.image import SiteImage, StoredResponse, is_image, open_image
 from bypass.site.rules.settings import SiteConfig
 from bypass.site.rules.tables import read_site_tables
@@ -161,13 +162,13 @@ class Server:
             for warning in warnings(plan):
                 LOGGER.warning(warning)
             if isinstance(self._site, Site):
-                image = self._site.image
+                image, large = self._site.image, None
             else:
-                limit_bytes = self.options.max_memory or None
-                image = stack.enter_context(open_site(Path(self._site), limit_bytes))
+                image = stack.enter_context(open_site(Path(self._site), *self._limits()))
+                large = image.large
             parts = self._parts or kernel_parts()
             stack.enter_context(tuned(self.options, plan, LOGGER.info))
-            self._running = stack.enter_context(open_server(plan, image.buffer, parts, LOGGER.warning))
+            self._running = stack.enter_context(open_server(plan, image.buffer, parts, LOGGER.warning, large))
             self._stack = stack.pop_all()
         return self
 
@@ -187,8 +188,7 @@ class Server:
         if isinstance(wanted, Site):
             hand_over(self._entered(), wanted.image)
         else:
-            limit_bytes = self.options.max_memory or None
-            image = load_site(Path(wanted), limit_bytes)
+            image = load_site(Path(wanted), *self._limits())
             try:
                 hand_over(self._entered(), image)
             finally:
@@ -234,6 +234,10 @@ class Server:
         if self._running is None:
             raise RuntimeError("the server is not running: enter it with 'with' first")
         return self._running
+
+    def _limits(self) -> tuple[int | None, None, SiteConfig, int]:
+        """Of load_site(): most memory, no progress, no settings, and from which size on files stay out."""
+        return self.options.max_memory or None, None, NOTHING_SET, self.options.large_file
 
     def _drain(self, server: RunningServer) -> None:
         server.drain()

@@ -187,8 +187,9 @@ cdef class Simulation:
             raise ValueError("secret: 32 octets; congestion: cubic or newreno")
         memset(&config, 0, sizeof(config))
         config.connections = connections
-        config.request_buffers = connections
-        config.flights = connections
+        config.request_buffers = 2 * connections    # all of one source
+        config.flights = 2 * connections
+        config.reassemblies = 2 * connections
         config.newreno = congestion == "newreno"
         config.mtu = mtu
         config.idle_ticks = _ticks(idle_timeout_ns)

@@ -67,7 +67,7 @@ Every option can stand in the environment (BYPASS_PORT=8080) and in a file (--co
     "--connections-per-source", metavar="N", help="Open connections of one source.  [default: no limit]"
 )
 @click.option("--max-memory", metavar="SIZE", help="Largest site.  [default: half of the memory available]")
-@click.option("--large-file", metavar="SIZE", help="Bodies of an image that stay on disk.  [default: 64M]")
+@click.option("--large-file", metavar="SIZE", help="Files of so much stay on disk.  [default: 64M]")
 @click.option("--large-memory", metavar="SIZE", help="Memory for parts of them.  [default: 256M]")
 @click.option("--access-log", metavar="FILE", help="A line for every response; - is stdout.  [default: none]")
 @click.option(

@@ -14,13 +14,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from bypass.config import resolve
 from bypass.errors import BypassError
 from bypass.site.builder import SiteBuilder
 from bypass.site.image import is_image
-from bypass.site.large import LargeBodies, copy_without_large
-from bypass.site.limits import default_limit_bytes
-from bypass.site.output import compile_to_memfd, seal
+from bypass.site.large import LargeBodies, copy_small
+from bypass.site.output import compile_to_memfd
+from bypass.site.outside import LargeFile
 
 MESSAGE_BYTES = 1 << 16
 PROGRESS_S = 0.1
@@ -44,45 +46,47 @@ class Speaker:
             self.say({"done": done_bytes, "total": total_bytes})
 
 
-_builders: dict[tuple[Path | None, int | None], SiteBuilder] = {}
+_builders: dict[tuple[Path | None, int | None, int], SiteBuilder] = {}
 """One for each site that was asked for: it knows what it made last."""
 
 
 def make(
     path: Path | None, config: Path | None, max_bytes: int | None, large_bytes: int, speaker: Speaker
-) -> tuple[int, LargeBodies | None]:
-    """A descriptor of a sound image in memory that nobody can change, and what of an image stays on disk:
-    bodies of `large_bytes` and more, 0: nothing. Raises SiteError and ConfigError.
+) -> tuple[int, LargeBodies | tuple[LargeFile, ...]]:
+    """A descriptor of a sound image in memory that nobody can change, and what is not in it: bodies of
+    `large_bytes` and more, 0: nothing, in an image file or in files of a folder. Raises SiteError and
+    ConfigError.
 
     config: the settings file, read anew each time."""
     if path is None or not is_image(path):
         settings = resolve({}, {}, config).site
-        builder = _builders.setdefault((path, max_bytes), SiteBuilder(path, max_bytes=max_bytes))
-        return compile_to_memfd(path, config=settings, progress=speaker.progress, builder=builder)[0], None
-    fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        limit = default_limit_bytes() if max_bytes is None else max_bytes
-        large = copy_without_large(path, fd, large_bytes=large_bytes or NEVER, max_bytes=limit)
-        seal(fd)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd, large
+        fresh = SiteBuilder(path, max_bytes=max_bytes, large_bytes=large_bytes)
+        builder = _builders.setdefault((path, max_bytes, large_bytes), fresh)
+        fd, summary = compile_to_memfd(path, config=settings, progress=speaker.progress, builder=builder)
+        return fd, summary.large
+    fd, large = copy_small(path, large_bytes=large_bytes or NEVER, max_bytes=max_bytes)
+    return fd, large or ()
 
 
-def say_made(speaker: Speaker, fd: int, large: LargeBodies | None) -> None:
-    if large is None:
+def say_made(speaker: Speaker, fd: int, large: LargeBodies | tuple[LargeFile, ...]) -> None:
+    """Descriptors: the image; of large bodies a table, and the image file that they are in."""
+    if not large:
         speaker.say({"made": True}, fd)
         return
     table = os.memfd_create("bypass-large", os.MFD_CLOEXEC)
+    facts: dict[str, object] = {"made": True}
     try:
         with os.fdopen(os.dup(table), "wb") as file:
-            file.write(json.dumps(large.places).encode())
-        facts: dict[str, object] = {"made": True, "size": large.size_bytes, "mtime_ns": large.mtime_ns}
-        speaker.say(facts, fd, large.fd, table)
+            file.write(msgspec.msgpack.encode(large.places if isinstance(large, LargeBodies) else large))
+        if isinstance(large, LargeBodies):
+            facts |= {"size": large.size_bytes, "mtime_ns": large.mtime_ns}
+            speaker.say(facts, fd, table, large.fd)
+        else:
+            speaker.say(facts, fd, table)
     finally:
         os.close(table)
-        large.close()
+        if isinstance(large, LargeBodies):
+            large.close()
 
 
 def answer(request: dict[str, object], speaker: Speaker) -> None:

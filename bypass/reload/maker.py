@@ -14,12 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from bypass import errors
 from bypass.errors import BypassError
 from bypass.reload.child import MESSAGE_BYTES
 from bypass.site.compile import Progress
 from bypass.site.image import SiteImage, open_image
 from bypass.site.large import LargeBodies
+from bypass.site.outside import Bodies, LargeFile, LargeFiles
 
 _END_S = 2.0
 
@@ -29,7 +32,7 @@ Facts = dict[str, Any]
 class ImageMaker:
     """Makes images of one folder, or copies of one image file. One at a time.
 
-    large_bytes: bodies of an image file that are this large stay on disk (SiteImage.large), 0: none. path:
+    large_bytes: bodies that are this large stay on disk (SiteImage.large), 0: none. path:
     None where the virtual hosts of `config`, a settings file that is read anew each time, are all.
     cpus: where the process may run, empty: anywhere. Started when first used; one that was lost is replaced.
     """
@@ -69,8 +72,11 @@ class ImageMaker:
         try:
             # Made here, or checked, by the process.
             image = open_image(descriptors[0], str(self.path or "site"), made_here=True, huge=True)
-            if len(descriptors) > 1:
-                image.large = _large(facts, descriptors)
+            try:
+                image.large = _large(facts, descriptors[1:])
+            except BaseException:
+                image.close()
+                raise
             return image
         finally:
             os.close(descriptors[0])
@@ -164,13 +170,18 @@ def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
     return message, list(descriptors)
 
 
-def _large(facts: Facts, descriptors: list[int]) -> LargeBodies:
-    """From what the process says, and the file and the table that it hands over."""
-    _, file, table = descriptors
-    with os.fdopen(table, "rb") as places:
-        places.seek(0)
-        found = tuple((int(offset), int(size)) for offset, size in json.load(places))
-    return LargeBodies(file, facts["size"], facts["mtime_ns"], found)
+def _large(facts: Facts, descriptors: list[int]) -> Bodies | None:
+    """From what the process says, and the table, and for an image the file, that it hands over."""
+    if not descriptors:
+        return None
+    table, *file = descriptors
+    with os.fdopen(table, "rb") as opened:
+        opened.seek(0)
+        content = opened.read()
+    if not file:
+        return LargeFiles(msgspec.msgpack.decode(content, type=tuple[LargeFile, ...]))
+    places = msgspec.msgpack.decode(content, type=tuple[tuple[int, int], ...])
+    return LargeBodies(file[0], facts["size"], facts["mtime_ns"], places)
 
 
 def _error(facts: dict[str, str]) -> BypassError:

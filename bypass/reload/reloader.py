@@ -14,7 +14,7 @@ from typing import Protocol
 from bypass.errors import BypassError, UnavailableError
 from bypass.serve.notify import notify
 from bypass.site.image import SiteImage
-from bypass.site.large import LargeBodies
+from bypass.site.outside import Bodies
 
 _TAKEN_S = 10.0
 _LOOK_S = 0.002
@@ -23,7 +23,7 @@ _LOOK_S = 0.002
 class Serving(Protocol):
     """What is asked of a server (bypass/serve/server.py)."""
 
-    def offer_image(self, image: memoryview, large: LargeBodies | None = None) -> bool: ...
+    def offer_image(self, image: memoryview, large: Bodies | None = None) -> bool: ...
 
     @property
     def image_taken(self) -> bool: ...

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import select
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from bypass.site.large import LargeBodies
+from bypass.site.outside import Bodies
 
 THREADS = 4
 _LOOK_MS = 500
@@ -34,16 +35,17 @@ class Windows(Protocol):
 
 
 class BodyReaders:
-    """Made before the worker runs, closed after it has ended. Owns the LargeBodies that it is given.
+    """Made before the worker runs, closed after it has ended. Owns the bodies that it is given.
 
-    A part that cannot be read is said once for each image, and ends the connections that need it.
+    A part that cannot be read ends the connections that need it, and is said once for each body.
     """
 
     def __init__(self, windows: Windows, warn: Callable[[str], object]) -> None:
         self._windows = windows
         self._warn = warn
-        self._larges: dict[int, LargeBodies] = {}
-        self._complained: set[int] = set()
+        self._larges: dict[int, Bodies] = {}
+        self._complained: set[tuple[int, int]] = set()
+        self._reading: Counter[int] = Counter()
         self._one = threading.Lock()
         self._ended = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -55,13 +57,24 @@ class BodyReaders:
         for thread in self._threads:
             thread.start()
 
-    def register(self, serial: int, large: LargeBodies | None) -> None:
+    def register(self, serial: int, large: Bodies | None) -> None:
         """Before the image of that serial is served. Lets go of images that are not any more."""
         with self._one:
-            for old in set(self._larges) - self._windows.image_serials() - {serial}:
-                self._larges.pop(old).close()
+            self._release()
             if large is not None:
                 self._larges[serial] = large
+
+    def release(self) -> None:
+        """Lets go of the bodies of images that are not served any more."""
+        with self._one:
+            self._release()
+
+    def _release(self) -> None:
+        coming = self._windows.image_serial + 1  # perhaps registered, and not offered yet
+        for old in set(self._larges) - self._windows.image_serials() - {coming}:
+            if not self._reading[old]:  # else the next time
+                self._larges.pop(old).close()
+                self._complained = {each for each in self._complained if each[0] != old}
 
     def withdraw(self, serial: int) -> None:
         """It is not served after all; its bodies stay its owner's."""
@@ -85,6 +98,8 @@ class BodyReaders:
             with self._one:
                 wanted = self._windows.next_window()
                 large = self._larges.get(wanted[1]) if wanted else None
+                if wanted:
+                    self._reading[wanted[1]] += 1
             if wanted is None:
                 poll.poll(_LOOK_MS)
                 try:
@@ -95,7 +110,7 @@ class BodyReaders:
                 os.eventfd_write(self._wake, 1)  # perhaps there is work for another one, too
                 self._fill(wanted, large)
 
-    def _fill(self, wanted: tuple[int, int, int, int], large: LargeBodies | None) -> None:
+    def _fill(self, wanted: tuple[int, int, int, int], large: Bodies | None) -> None:
         window, serial, body, offset = wanted
         sound = False
         try:
@@ -105,10 +120,14 @@ class BodyReaders:
                 self._windows.sum_window(window, octets)
                 sound = True
         except Exception as error:  # whatever it is, the worker must have its window back
-            if serial not in self._complained:
-                self._complained.add(serial)
+            if (serial, body) not in self._complained:
+                self._complained.add((serial, body))
                 why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                self._warn(f"a large file cannot be read: {why}; its connections are given up")
+                self._warn(
+                    f"a large file cannot be read: {why}; its connections are given up until a reload"
+                    " ('bypass reload')"
+                )
         finally:
             with self._one:
+                self._reading[serial] -= 1
                 self._windows.finish_window(window, sound)

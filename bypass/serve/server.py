@@ -20,7 +20,7 @@ from bypass.nic.quirks import quirks_of
 from bypass.serve.bodies import BodyReaders
 from bypass.serve.parts import DataPlane, Notice, Parts, Program, Socket, open_log
 from bypass.serve.plan import Plan
-from bypass.site.large import LargeBodies
+from bypass.site.outside import Bodies
 from bypass.worker import Worker
 
 REFUSALS = {
@@ -98,7 +98,7 @@ class Server:
     def counters(self) -> dict[str, int]:
         return self._engine.counters()
 
-    def offer_image(self, image: memoryview, large: LargeBodies | None = None) -> bool:
+    def offer_image(self, image: memoryview, large: Bodies | None = None) -> bool:
         """Serves `image` from the next turn of the worker on, with the bodies that are not in it; owns these
         when it returns True. False while there is no place for it."""
         if self.readers is not None and large is not None:
@@ -116,7 +116,10 @@ class Server:
 
     def images_held(self) -> int:
         """Lets go of images that no response is made from any more; how many are left."""
-        return self._engine.images_held()
+        held = self._engine.images_held()
+        if self.readers is not None:
+            self.readers.release()
+        return held
 
     def drain(self) -> None:
         """New connections are refused, idle ones closed; responses under way are finished."""
@@ -174,7 +177,7 @@ def open_server(
     image: memoryview,
     parts: Parts,
     notice: Notice = _unheard,
-    large: LargeBodies | None = None,
+    large: Bodies | None = None,
 ) -> Iterator[Server]:
     """Serves `image` from entry to exit. Raises BypassError; then nothing is left attached or open.
 

@@ -40,9 +40,12 @@ class SiteBuilder:
         threads: int = 0,
         memory: Memory | None = None,
         image: memoryview | None = None,
+        large_bytes: int = 0,
     ) -> None:
-        """root: None where the hosts of the configuration are all. threads: that compress, 0: one a CPU."""
+        """root: None where the hosts of the configuration are all. threads: that compress, 0: one a CPU.
+        large_bytes: files of so much and more stay where they are (SiteSummary.large), 0: none."""
         self._root = root
+        self._large_bytes = large_bytes
         self._max_bytes = max_bytes
         self._threads = threads
         self._memory = memory
@@ -105,7 +108,7 @@ class SiteBuilder:
         now_ns: int,
         progress: Progress | None,
     ) -> SiteSummary:
-        recall = Recall(self._memory, self._image)
+        recall = Recall(self._memory, self._image, self._large_bytes)
         step = progress or (lambda _, __: None)
         site, account = describe(
             places,
@@ -165,6 +168,8 @@ class SiteBuilder:
         dot = asset.url.rfind(b".")
         beside = [asset.path + suffix for suffix in SUFFIXES if asset.path + suffix in last.facts]
         if known is None or beside or known[1].refused or asset.url[dot:] in SUFFIXES:
+            raise CannotPatch
+        if known[1].digest in last.outside or 0 < self._large_bytes <= asset.size:
             raise CannotPatch
         facts = known[1]
         content = read_small(asset, lambda _: None)
@@ -243,7 +248,7 @@ def _moved(
         seen = settled_stamp(asset, now_ns)
         known[asset.path] = seen, facts[asset.path]
         (unsettled.add if seen is UNSETTLED else unsettled.discard)(asset.path)
-    return Memory(known, bodies, last.shared, unsettled)
+    return Memory(known, bodies, last.shared, unsettled, last.outside)
 
 
 def compile_site(root: Path, output: BinaryIO, *, max_bytes: int | None = None) -> SiteSummary:

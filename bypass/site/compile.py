@@ -22,8 +22,9 @@ from bypass.site.files.recall import Recall
 from bypass.site.heads import etag
 from bypass.site.hosts import Tables, make_tables
 from bypass.site.index import PathIndex, build_index
-from bypass.site.layout import ETAG_BYTES, RESPONSE, aligned, sums_of
+from bypass.site.layout import ETAG_BYTES, RESPONSE, RESPONSE_LARGE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
+from bypass.site.outside import LargeFile
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
 from bypass.site.scan import Asset, Skipped
@@ -41,7 +42,7 @@ _BIGGEST_SHOWN = 3
 @dataclass(frozen=True, slots=True)
 class SiteSummary:
     """What an image holds. body_bytes: of all bodies as stored, equal ones once; deduplicated_bytes:
-    what storing them once saved; seconds: how long compiling took."""
+    what storing them once saved; seconds: how long compiling took; large: files that are not in it."""
 
     files: int
     responses: int
@@ -50,6 +51,7 @@ class SiteSummary:
     deduplicated_bytes: int
     seconds: float
     hosts: int = 1
+    large: tuple[LargeFile, ...] = ()
     account: Account = field(default_factory=Account)
 
     @property
@@ -60,7 +62,7 @@ class SiteSummary:
 @dataclass(frozen=True, slots=True)
 class _Places:
     """Offsets from the start of the image, by number: heads, bodies; sums_first in sums. indexes: of the
-    hosts, then that of their names if they have any."""
+    hosts, then that of their names if they have any. Of a large body its number among them, and no sums."""
 
     sections: Sections
     heads: list[int]
@@ -83,27 +85,25 @@ def compile_description(
 
     The output is overwritten from its start. name: what errors call the site. max_bytes: largest image
     allowed (default: half of the memory available). recall: octets that need not be read from files; it
-    learns where they are now. Raises SiteError.
+    learns where they are now, and says which files stay out of the image. Raises SiteError.
     """
     started = time.monotonic()
     limit_bytes = default_limit_bytes() if max_bytes is None else max_bytes
     files = list(assets(site).values())
-    _check_size(name, files, sum(map(_estimate_bytes, files)), limit_bytes)
+    recall = recall or Recall()
+    inside = [asset for asset in files if not recall.is_large(asset)]
+    _check_size(name, inside, sum(map(_estimate_bytes, inside)), limit_bytes)
     tick = _ticker(progress, reread_bytes(site) + sum(asset.size for asset in files))
-    planner = Planner(site, tick)
+    planner = Planner(site, tick, recall)
     tables = make_tables(site, planner)
     plan = planner.plan
     tick(plan.deduplicated_bytes)
     places = _place(plan, tables)
-    _check_size(name, files, places.sections.image_bytes, limit_bytes)
+    _check_size(name, inside, places.sections.image_bytes, limit_bytes)
     fd = output if isinstance(output, int) else output.fileno()
     _allocate(fd, places.sections.image_bytes)
-    digests = _write(fd, plan, tables, places, site.files, tick, recall or Recall())
-    if recall is not None:
-        sizes = [body.size for body in plan.bodies]
-        found = dict(zip(digests, zip(places.bodies, sizes, strict=True), strict=True))
-        by_file = {identity: digests[number] for identity, number in planner.by_file.items()}
-        recall.settle(found, by_file, {digests[number] for number in planner.shared})
+    digests = _write(fd, plan, tables, places, site.files, tick, recall)
+    large = _settle(recall, planner, places, digests)
     return SiteSummary(
         files=site.files,
         responses=len(plan.responses),
@@ -112,7 +112,28 @@ def compile_description(
         deduplicated_bytes=plan.deduplicated_bytes,
         seconds=time.monotonic() - started,
         hosts=len(site.hosts),
+        large=large,
     )
+
+
+def _settle(recall: Recall, planner: Planner, places: _Places, digests: list[bytes]) -> tuple[LargeFile, ...]:
+    """Has it remember where everything is. Returns the large files."""
+    inside: dict[bytes, tuple[int, int]] = {}
+    outside: dict[bytes, bytes] = {}
+    large = []
+    for body, place, digest in zip(planner.plan.bodies, places.bodies, digests, strict=True):
+        if not body.is_large:
+            inside[digest] = place, body.size
+            continue
+        source, checks = body.source, recall.checks_of(digest)
+        assert isinstance(source, Asset) and checks is not None
+        outside[digest] = checks
+        large.append(
+            LargeFile(source.path, source.device, source.inode, source.size, source.mtime_ns, checks)
+        )
+    by_file = {identity: digests[number] for identity, number in planner.by_file.items()}
+    recall.settle(inside, by_file, {digests[number] for number in planner.shared}, outside)
+    return tuple(large)
 
 
 def _ticker(progress: Progress | None, total_bytes: int) -> Tick:
@@ -147,12 +168,17 @@ def _check_size(name: str, files: list[Asset], needed: int, max_bytes: int) -> N
 def _place(plan: Plan, tables: Tables) -> _Places:
     """Decides where each head, body and sum lies."""
     heads, bodies, sums_first = [], [], []
-    heads_end = bodies_end = sums_end = 0
+    heads_end = bodies_end = sums_end = large = 0
     for response in plan.responses:
         start = aligned(heads_end)
         heads.append(start)
         heads_end = start + len(response.head.octets)
     for body in plan.bodies:
+        if body.is_large:
+            bodies.append(large)
+            sums_first.append(0)
+            large += 1
+            continue
         start = aligned(bodies_end)
         bodies.append(start)
         bodies_end = start + body.size
@@ -178,7 +204,10 @@ def _place(plan: Plan, tables: Tables) -> _Places:
     )
     heads_first, bodies_first = sections.heads_offset, sections.bodies_offset
     heads = [heads_first + start for start in heads]
-    bodies = [bodies_first + start for start in bodies]
+    bodies = [
+        start if body.is_large else bodies_first + start
+        for start, body in zip(bodies, plan.bodies, strict=True)
+    ]
     return _Places(sections, heads, bodies, sums_first, indexes, sections.sums_offset)
 
 
@@ -227,6 +256,8 @@ def _write_body(
     image: memoryview, places: _Places, number: int, body: Body, tick: Tick, recall: Recall
 ) -> bytes:
     """Stores one body and its sums; returns its SHA-256."""
+    if body.is_large:
+        return _look_at_large(body, tick, recall)
     start = places.bodies[number]
     sums_start = places.sums_offset + 2 * places.sums_first[number]
     with image[start : start + body.size] as stored:
@@ -245,6 +276,18 @@ def _write_body(
             raise changed(body.source)
         with image[sums_start : sums_start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
             body_sums(stored, sums)
+    return digest
+
+
+def _look_at_large(body: Body, tick: Tick, recall: Recall) -> bytes:
+    """The SHA-256 of one that stays in its file, which is read unless all is known of it."""
+    assert isinstance(body.source, Asset)
+    if body.digest is not None and recall.checks_of(body.digest) is not None:
+        tick(body.size)
+        return body.digest
+    digest = recall.read_digest(body.source, tick)
+    if body.digest not in (None, digest):
+        raise changed(body.source)
     return digest
 
 
@@ -269,7 +312,7 @@ def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: li
             folded_sum(octets),
             head.date_offset,
             response.status,
-            response.flags,
+            response.flags | RESPONSE_LARGE * plan.bodies[body].is_large,
             response.modified,
             head.line_bytes,
             etag_offset,

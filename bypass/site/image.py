@@ -23,6 +23,7 @@ from bypass.site.layout import (
     NONE,
     RESOURCE,
     RESPONSE,
+    RESPONSE_LARGE,
     SLOT,
     ErrorSlot,
     HostRecord,
@@ -36,12 +37,13 @@ from bypass.site.sections import Header
 from bypass.site.validate import check_image
 
 if TYPE_CHECKING:
-    from bypass.site.large import LargeBodies
+    from bypass.site.outside import Bodies
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """One response. head lacks the empty line and has zero octets for a date; body and sums are views."""
+    """One response. head lacks the empty line and has zero octets for a date; body and sums are views, of
+    nothing where the body is a large one that is not in the image."""
 
     record: ResponseRecord
     head: bytes
@@ -60,7 +62,7 @@ class SiteImage:
     def __init__(self, buffer: memoryview, header: Header) -> None:
         self.buffer = buffer
         self.header = header
-        self.large: LargeBodies | None = None
+        self.large: Bodies | None = None
         lie = header.sections
         self._slots = buffer[lie.span("slots_count")]
         self._paths = buffer[lie.span("paths_bytes")]
@@ -128,11 +130,13 @@ class SiteImage:
             *RESPONSE.unpack_from(self.buffer, lie.responses_offset + number * RESPONSE.size)
         )
         sums = lie.sums_offset + 2 * record.sums_first
+        inside = not record.flags & RESPONSE_LARGE
+        start, octets = (record.body_offset, record.body_bytes) if inside else (0, 0)
         return StoredResponse(
             record,
             head=bytes(self.buffer[record.head_offset : record.head_offset + record.head_bytes]),
-            body=self.buffer[record.body_offset : record.body_offset + record.body_bytes],
-            sums=self.buffer[sums : sums + 2 * sums_of(record.body_bytes)].cast("H"),
+            body=self.buffer[start : start + octets],
+            sums=self.buffer[sums : sums + 2 * sums_of(octets) * inside].cast("H"),
         )
 
     def close(self) -> None:

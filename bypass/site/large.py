@@ -14,6 +14,8 @@ from pathlib import Path
 from bypass.errors import SiteError
 from bypass.site.image import SiteImage, open_image
 from bypass.site.layout import RESPONSE, RESPONSE_FIELDS, RESPONSE_LARGE, sums_of
+from bypass.site.limits import default_limit_bytes
+from bypass.site.output import seal
 from bypass.site.text import format_bytes
 
 _FLAGS = RESPONSE_FIELDS.index("flags")
@@ -50,6 +52,19 @@ class LargeBodies:
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+def copy_small(image: Path, *, large_bytes: int, max_bytes: int | None) -> tuple[int, LargeBodies | None]:
+    """copy_without_large() into memory that nobody can change: its descriptor, and the large bodies."""
+    fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        limit = default_limit_bytes() if max_bytes is None else max_bytes
+        large = copy_without_large(image, fd, large_bytes=large_bytes, max_bytes=limit)
+        seal(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, large
 
 
 def copy_without_large(image: Path, memory: int, *, large_bytes: int, max_bytes: int) -> LargeBodies | None:

@@ -71,13 +71,15 @@ def compile_to_memfd(
     max_bytes: int | None = None,
     progress: Progress | None = None,
     builder: SiteBuilder | None = None,
+    large_bytes: int = 0,
 ) -> tuple[int, SiteSummary]:
     """Compiles `root` into anonymous memory: (descriptor, summary). The caller closes the descriptor.
 
-    builder: of the last time, to have less to do. The memory can no longer be written or resized, whoever
+    builder: of the last time, to have less to do; it knows itself which files stay outside. Else it is those
+    of `large_bytes` and more, 0: none. The memory can no longer be written or resized, whoever
     inherits the descriptor. Raises SiteError.
     """
-    builder = builder or SiteBuilder(root, max_bytes=max_bytes)
+    builder = builder or SiteBuilder(root, max_bytes=max_bytes, large_bytes=large_bytes)
     fd = os.memfd_create("bypass-site", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         summary = builder.build(fd, config, progress=progress)

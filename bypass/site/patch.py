@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import mmap
 import os
+import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,21 @@ from itertools import accumulate
 
 from bypass._engine import body_sums, folded_sum, image_checksum
 from bypass.site.heads import etag, http_date
-from bypass.site.layout import ALIGN, DATE_BYTES, ETAG_BYTES, RESPONSE, RESPONSE_FIELDS, sums_of
+from bypass.site.layout import (
+    ALIGN,
+    DATE_BYTES,
+    ETAG_BYTES,
+    RESPONSE,
+    RESPONSE_FIELDS,
+    RESPONSE_LARGE,
+    sums_of,
+)
 from bypass.site.sections import HEADER, header_from
 
 MOST_CHANGES = 256
 _WORDS = RESPONSE.size // 8
 _HEAD, _BODY, _SIZE, _SUMS = range(4)  # the first four fields of a record have 8 octets each
+_FLAGS_AT = struct.calcsize("<4QI3H") // 2  # in words of 2 octets
 
 
 class CannotPatch(Exception):
@@ -140,7 +150,7 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
     base = new.bodies_offset - lie.bodies_offset
     words = memoryview(records).cast("Q")
     words[_HEAD::_WORDS] = _words(head_track.all_moved(words[_HEAD::_WORDS].tolist()))
-    words[_BODY::_WORDS] = _words(body_track.all_moved(words[_BODY::_WORDS].tolist(), base))
+    words[_BODY::_WORDS] = _words(_moved_bodies(records, words[_BODY::_WORDS].tolist(), body_track, base))
     if not sum_track.is_in_place:
         start = lie.sums_offset
         places = [2 * first + start for first in words[_SUMS::_WORDS].tolist()]
@@ -157,6 +167,15 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
         checksum = image_checksum(header.pack(), image[HEADER.size :])
         image[: HEADER.size] = replace(header, checksum=checksum).pack()
     return Patched(body_track, base, new.image_bytes)
+
+
+def _moved_bodies(records: bytearray, places: list[int], track: Track, base: int) -> list[int]:
+    """Where they lie now; a large body has no place but a number, and keeps it."""
+    moved = track.all_moved(places, base)
+    for number, flags in enumerate(memoryview(records).cast("H")[_FLAGS_AT :: RESPONSE.size // 2].tolist()):
+        if flags & RESPONSE_LARGE:
+            moved[number] = places[number]
+    return moved
 
 
 def _changed_records(

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 
 from bypass.errors import SiteError
 from bypass.site.errorpages import Page, bare_redirect
+from bypass.site.files.recall import Recall
 from bypass.site.heads import ETAG_PLACEHOLDER, REASONS, Head, divide_fields, http_date, make_head
 from bypass.site.layout import CODINGS, NONE, RESPONSE_CARE, RESPONSE_CLOSE, ResourceRecord
 from bypass.site.resource import Representation, Resource, Site
 from bypass.site.scan import Asset
-from bypass.site.source import Tick, digest, read_small
+from bypass.site.source import Tick, read_small
 from bypass.site.text import printable
 
 _HELD_BYTES = 256 << 20
@@ -29,12 +30,13 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 @dataclass(frozen=True, slots=True)
 class Body:
     """Octets to be stored once. digest: SHA-256 where it is known already, to be held to. is_file: whether a
-    file is behind them, even where they were read already."""
+    file is behind them, even where they were read already. is_large: they stay in that file."""
 
     source: Asset | bytes
     size: int
     digest: bytes | None = None
     is_file: bool = False
+    is_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,14 @@ def reread_bytes(site: Site) -> int:
 
 
 class Planner:
-    """Adds to a plan, each thing once.
+    """Adds to a plan, each thing once. recall: knows which files are large, and digests.
 
     by_file: number of the body of each file, by device and inode. shared: numbers of bodies that come from
     more than one source."""
 
-    def __init__(self, site: Site, tick: Tick) -> None:
+    def __init__(self, site: Site, tick: Tick, recall: Recall) -> None:
         self.plan = Plan()
+        self._recall = recall
         self._tick = tick
         self._sizes = Counter(asset.size for asset in assets(site).values())
         self._sizes.update(
@@ -184,14 +187,16 @@ class Planner:
         return number
 
     def _file_body(self, source: Asset, known: bytes | None) -> int:
+        large = self._recall.is_large(source)
         if self._sizes[source.size] == 1:  # nothing else can be equal, known digest or not
-            self.plan.bodies.append(Body(source, source.size, known, is_file=True))
+            self.plan.bodies.append(Body(source, source.size, known, is_file=True, is_large=large))
             return len(self.plan.bodies) - 1
         kept: Asset | bytes = source
-        if known is None and source.size <= self._room_bytes:
+        if known is None and source.size <= self._room_bytes and not large:
             kept = read_small(source, self._tick)
             known = hashlib.sha256(kept).digest()
-        body = Body(kept, source.size, known or digest(source, self._tick), is_file=True)
+        known = known or self._recall.read_digest(source, self._tick)
+        body = Body(kept, source.size, known, is_file=True, is_large=large)
         shared = body.digest in self._by_digest
         number = self._share(body)
         self._owners[number] = -1

@@ -3,8 +3,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from cython_ext.base.pool cimport NIL, Pool
+from cython_ext.base.pool cimport NIL
 from cython_ext.base.tally cimport tally_of
+from cython_ext.fuzz.audit_pools cimport audit_pools, audit_pools_whole
 from cython_ext.tcp.conn cimport (
     CONN_RTO_ARMED, CONN_TALLIED, CONN_TIMER_FAR, CONN_TIMER_LISTED, TCP_CLOSED, TCP_SYN_RCVD, TCP_TIME_WAIT, TcpConn,
 )
@@ -14,8 +15,8 @@ from cython_ext.tcp.reassembly cimport REASSEMBLY_RUNS, Reassembly
 from cython_ext.tcp.table cimport TcpTable
 from cython_ext.tcp.timers cimport FAR_SLOTS, WHEEL_SLOTS, wheel_slot
 from cython_ext.wire.seqnum cimport seq_le, seq_lt
-from cython_ext.worker.queue cimport session_slot, slot_bytes, slot_extent
-from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, SLOT_NOTED, Session, Slot
+from cython_ext.worker.queue cimport session_slot, slot_bytes
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, Session
 from cython_ext.worker.state cimport Port, Worker, source_hash
 
 cdef extern from "abi/fuzz.h" nogil:
@@ -40,24 +41,6 @@ cdef inline void audit_frames(Worker *worker) noexcept nogil:
         port = &worker.ports[i]
         found = port.driver.frames_accounted(port.driver.state) + port.stash_count + port.tx_count
         fuzz_require(found == port.driver.frames_total, b"no frame is lost", found, port.driver.frames_total)
-
-
-cdef inline void mark_free(const Pool *pool, uint8_t *marks) noexcept nogil:
-    """Marks the numbers that are free; none twice, none beyond the pool."""
-    cdef uint32_t i, number
-    memset(marks, 0, pool.total)
-    fuzz_require(pool.available <= pool.total, b"a pool holds no more than its total", pool.available, pool.total)
-    for i in range(pool.available):
-        number = pool.free[i]
-        fuzz_require(number < pool.total, b"a free number is the pool's own", number, pool.total)
-        fuzz_require(not marks[number], b"a number is free only once", number, i)
-        marks[number] = 1
-
-
-cdef inline void mark_used(const Pool *pool, uint8_t *marks, uint32_t number) noexcept nogil:
-    fuzz_require(number < pool.total, b"a number in use is the pool's own", number, pool.total)
-    fuzz_require(not marks[number], b"a number in use is not free nor used twice", number, 0)
-    marks[number] = 1
 
 
 cdef inline void mark_free_records(const TcpTable *table, uint8_t *marks) noexcept nogil:
@@ -145,7 +128,7 @@ cdef inline void audit_flight(Worker *worker, const TcpConn *conn) noexcept nogi
     cdef uint32_t total = 0
     if conn.flight == NIL:
         return
-    fuzz_require(conn.flight < worker.flight_pool.total, b"a flight block's number", conn.flight, 0)
+    fuzz_require(conn.flight < worker.flight_pool.pool.total, b"a flight block's number", conn.flight, 0)
     flight = &worker.flights[conn.flight]
     fuzz_require(flight.count > 0, b"a block holds something", flight.count, conn.state)
     fuzz_require(conn.snd_nxt == conn.snd_max, b"with a block nothing goes back", conn.snd_nxt, conn.snd_max)
@@ -171,7 +154,9 @@ cdef inline void audit_reassembly(Worker *worker, uint32_t number) noexcept nogi
     cdef uint32_t at = conn.rcv_nxt
     if conn.reassembly == 0:
         return
-    fuzz_require(conn.reassembly <= worker.reassembly_pool.total, b"a reassembly block's number", conn.reassembly, 0)
+    fuzz_require(
+        conn.reassembly <= worker.reassembly_pool.pool.total, b"a reassembly block's number", conn.reassembly, 0
+    )
     block = &worker.reassemblies[conn.reassembly - 1]
     fuzz_require(block.owner == number, b"a block's owner has it", block.owner, number)
     fuzz_require(0 < block.count <= REASSEMBLY_RUNS, b"a block holds something", block.count, conn.state)
@@ -241,73 +226,6 @@ cdef inline void audit_wheel(Worker *worker) noexcept nogil:
     fuzz_require(found == worker.wheel.listed, b"the wheel's count", found, worker.wheel.listed)
 
 
-cdef inline void audit_pools(Worker *worker, uint8_t *marks) noexcept nogil:
-    """Request buffers and queue blocks are free or a live session's, none lost."""
-    cdef uint32_t number
-    cdef uint32_t used = 0
-    mark_free(&worker.service.buffers, marks)
-    for number in range(worker.table.capacity):
-        if worker.table.conns[number].state != TCP_CLOSED and worker.sessions[number].buffer != NIL:
-            mark_used(&worker.service.buffers, marks, worker.sessions[number].buffer)
-            used += 1
-    fuzz_require(
-        used + worker.service.buffers.available == worker.service.buffers.total,
-        b"no request buffer is lost", used, worker.service.buffers.available,
-    )
-    used = 0
-    mark_free(&worker.service.blocks, marks)
-    for number in range(worker.table.capacity):
-        if worker.table.conns[number].state != TCP_CLOSED and worker.sessions[number].block != NIL:
-            mark_used(&worker.service.blocks, marks, worker.sessions[number].block)
-            used += 1
-    fuzz_require(
-        used + worker.service.blocks.available == worker.service.blocks.total,
-        b"no queue block is lost", used, worker.service.blocks.available,
-    )
-    used = 0
-    mark_free(&worker.service.notes, marks)
-    for number in range(worker.table.capacity):
-        if worker.table.conns[number].state != TCP_CLOSED:
-            used += mark_notes(worker, &worker.sessions[number], marks)
-    fuzz_require(
-        used + worker.service.notes.available == worker.service.notes.total, b"no note is lost",
-        used, worker.service.notes.available,
-    )
-    used = 0
-    mark_free(&worker.flight_pool, marks)
-    for number in range(worker.table.capacity):
-        if worker.table.conns[number].state != TCP_CLOSED and worker.table.conns[number].flight != NIL:
-            mark_used(&worker.flight_pool, marks, worker.table.conns[number].flight)
-            used += 1
-    fuzz_require(
-        used + worker.flight_pool.available == worker.flight_pool.total, b"no flight block is lost",
-        used, worker.flight_pool.available,
-    )
-    used = 0
-    mark_free(&worker.reassembly_pool, marks)
-    for number in range(worker.table.capacity):
-        if worker.table.conns[number].state != TCP_CLOSED and worker.table.conns[number].reassembly:
-            mark_used(&worker.reassembly_pool, marks, worker.table.conns[number].reassembly - 1)
-            used += 1
-    fuzz_require(
-        used + worker.reassembly_pool.available == worker.reassembly_pool.total, b"no reassembly block is lost",
-        used, worker.reassembly_pool.available,
-    )
-
-
-cdef inline uint32_t mark_notes(Worker *worker, Session *session, uint8_t *marks) noexcept nogil:
-    """Those of the responses queued; returns how many."""
-    cdef uint32_t i
-    cdef uint32_t found = 0
-    cdef Slot *slot
-    for i in range(session.slot_count):
-        slot = session_slot(&worker.service, session, i)
-        if slot.flags & SLOT_NOTED:
-            mark_used(&worker.service.notes, marks, <uint32_t>slot_extent(&worker.service, slot).first)
-            found += 1
-    return found
-
-
 cdef inline void audit_listed(Worker *worker) noexcept nogil:
     cdef uint32_t listed = worker.listed_head - worker.listed_tail
     fuzz_require(listed <= worker.listed_mask + 1, b"the list of put-off output holds what it can", listed, 0)
@@ -317,15 +235,4 @@ cdef inline void audit_empty(Worker *worker) noexcept nogil:
     """The end: nothing is left of anyone."""
     fuzz_require(worker.table.in_use == 0, b"no connection is left", worker.table.in_use, 0)
     fuzz_require(worker.wheel.listed == 0, b"no timer is left", worker.wheel.listed, 0)
-    fuzz_require(
-        worker.service.buffers.available == worker.service.buffers.total, b"all request buffers are back",
-        worker.service.buffers.available, worker.service.buffers.total,
-    )
-    fuzz_require(
-        worker.service.blocks.available == worker.service.blocks.total, b"all queue blocks are back",
-        worker.service.blocks.available, worker.service.blocks.total,
-    )
-    fuzz_require(
-        worker.service.notes.available == worker.service.notes.total, b"all notes are back",
-        worker.service.notes.available, worker.service.notes.total,
-    )
+    audit_pools_whole(worker)

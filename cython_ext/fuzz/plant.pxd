@@ -31,8 +31,8 @@ cdef inline void plant_grow(World *world, uint32_t plant) noexcept nogil:
         return
     if plant == PLANT_LEAK and world.ports[0].memory.umem.tx_free:
         world.ports[0].memory.umem.tx_free -= 1
-    elif plant == PLANT_BUFFER and world.worker.service.buffers.available:
-        world.worker.service.buffers.available -= 1
+    elif plant == PLANT_BUFFER and world.worker.service.buffers.pool.available:
+        world.worker.service.buffers.pool.available -= 1
     elif plant == PLANT_SEQUENCE:
         plant_sequence(world)
     elif plant == PLANT_RESENT or plant == PLANT_RESENT_FAULTY and world.shape.faults:

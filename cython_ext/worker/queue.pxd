@@ -5,7 +5,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cython_ext.base.counters cimport (
     C_NO_NOTE, C_NO_QUEUE_BLOCK, C_RESPONSES_2XX, C_RESPONSES_3XX, C_RESPONSES_4XX, C_RESPONSES_5XX, count,
 )
-from cython_ext.base.pool cimport NIL, pool_give, pool_take
+from cython_ext.base.pool cimport NIL
+from cython_ext.base.share cimport share_give, share_take
 from cython_ext.content.store cimport IMAGE_RESPONSE_CLOSE, Store, image_response
 from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.worker.service cimport (
@@ -30,13 +31,13 @@ cdef inline void session_end(Service *service, Session *session) noexcept nogil:
     while session.slot_count:
         drop_last_response(service, session)
     if session.block != NIL:
-        pool_give(&service.blocks, session.block)
+        share_give(&service.blocks, session.block)
         session.block = NIL
 
 
 cdef inline void drop_buffer(Service *service, Session *session) noexcept nogil:
     if session.buffer != NIL:
-        pool_give(&service.buffers, session.buffer)
+        share_give(&service.buffers, session.buffer)
         session.buffer = NIL
     session.buffered = 0
     session.scanned = 0
@@ -76,7 +77,7 @@ cdef inline bint queue_has_room(Service *service, Session *session) noexcept nog
 cdef inline bint queue_take_block(Service *service, Session *session) noexcept nogil:
     """Moves the queue, inline so far, into a block. False without one."""
     cdef uint32_t block, i
-    block = pool_take(&service.blocks)
+    block = share_take(&service.blocks, service.log.peer_address)
     if block == NIL:
         count(service.counters, C_NO_QUEUE_BLOCK)
         return False
@@ -111,16 +112,17 @@ cdef inline void slot_forget(Service *service, const Slot *slot) noexcept nogil:
     """The slot leaves the queue."""
     service.queued[slot.generation] -= 1
     if slot.flags & SLOT_NOTED:
-        pool_give(&service.notes, <uint32_t>slot_extent(service, slot).first)
+        share_give(&service.notes, <uint32_t>slot_extent(service, slot).first)
 
 
 cdef inline bint note_take(Service *service, Session *session, uint32_t *note) noexcept nogil:
     """A note for the slot that is staged next, and a block for that; False without."""
-    if service.notes.available == 0 or (session.block == NIL and not queue_take_block(service, session)):
-        count(service.counters, C_NO_NOTE)
-        return False
-    note[0] = pool_take(&service.notes)
-    return True
+    if session.block != NIL or queue_take_block(service, session):
+        note[0] = share_take(&service.notes, service.log.peer_address)
+        if note[0] != NIL:
+            return True
+    count(service.counters, C_NO_NOTE)
+    return False
 
 
 cdef inline uint32_t extra_bytes(const Service *service, const Slot *slot) noexcept nogil:
@@ -242,6 +244,6 @@ cdef inline void session_acked(Service *service, Session *session, uint64_t octe
         session.slot_first = (session.slot_first + 1) & (BLOCK_SLOTS - 1)
         session.slot_count -= 1
     if session.block != NIL:
-        pool_give(&service.blocks, session.block)
+        share_give(&service.blocks, session.block)
         session.block = NIL
     session.slot_first = 0

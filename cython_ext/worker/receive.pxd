@@ -3,7 +3,8 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from cython_ext.base.counters cimport C_NO_REASSEMBLY, C_REASSEMBLY_GIVEN_UP, count
-from cython_ext.base.pool cimport NIL, pool_take
+from cython_ext.base.pool cimport NIL
+from cython_ext.base.share cimport Share, share_allows, share_give, share_hash, share_take
 from cython_ext.http.body cimport BODY_NONE
 from cython_ext.net.input cimport Segment
 from cython_ext.tcp.conn cimport CONN_SACK, CONN_SACK_DUE, TcpConn, conn_progress, tick_of
@@ -70,19 +71,25 @@ cdef inline void hold_segment(
 
 
 cdef inline bint take_block(Worker *worker, uint32_t number, uint32_t tick) noexcept nogil:
-    """A block from the pool, or that of a connection which has long been waiting in vain."""
+    """A block from the pool; when none is left, that of a connection which has long been waiting in vain."""
     cdef TcpConn *conn = &worker.table.conns[number]
     cdef Reassembly *other
-    cdef uint32_t block = pool_take(&worker.reassembly_pool)
+    cdef Share *pool = &worker.reassembly_pool
+    cdef uint32_t block = share_take(pool, conn.peer_address)
+    if block == NIL and (pool.pool.available or not share_allows(pool, share_hash(pool, conn.peer_address))):
+        count(&worker.counters, C_NO_REASSEMBLY)
+        return False
     if block == NIL:
         block = worker.reassembly_hand
-        worker.reassembly_hand = 0 if block + 1 == worker.reassembly_pool.total else block + 1
+        worker.reassembly_hand = 0 if block + 1 == pool.pool.total else block + 1
         other = &worker.reassemblies[block]
         if tick - other.since < HELD_TICKS_LEAST:
             count(&worker.counters, C_NO_REASSEMBLY)
             return False
         count(&worker.counters, C_REASSEMBLY_GIVEN_UP)
         worker.table.conns[other.owner].reassembly = 0
+        share_give(pool, block)
+        block = share_take(pool, conn.peer_address)
     reassembly_start(&worker.reassemblies[block], number, tick)
     conn.reassembly = <uint16_t>(block + 1)
     return True

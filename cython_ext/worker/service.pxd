@@ -10,7 +10,9 @@ from libc.string cimport memset
 
 from cython_ext.accesslog.ring cimport LogRing, ring_release
 from cython_ext.base.counters cimport Counters
-from cython_ext.base.pool cimport NIL, Pool, pool_init, pool_release
+from cython_ext.base.pool cimport NIL
+from cython_ext.base.share cimport Share, share_init, share_release
+from cython_ext.base.siphash cimport SipKey
 from cython_ext.content.store cimport Store, store_open
 from cython_ext.content.window cimport Windows, windows_release
 from cython_ext.http.body cimport Body
@@ -76,12 +78,12 @@ cdef struct Service:
     LogRing log
     bint log_blocked                # the last look at requests ended because the log was full
     Date date                       # of the current second
-    Pool buffers
-    Pool blocks
+    Share buffers
+    Share blocks
     uint8_t *buffer_memory          # REQUEST_BUFFER_BYTES each
     Slot *block_memory              # BLOCK_SLOTS each
     Extent *extents                 # beside each slot of a block: SLOT_PARTIAL's, or a note's number and octets
-    Pool notes
+    Share notes
     uint8_t *note_memory            # NOTE_BYTES each
     uint8_t *lead                   # room for a head that is made
     uint8_t *scratch                # SCRATCH_BYTES, for what `room` names
@@ -99,7 +101,8 @@ cdef inline void service_open_image(Service *service, const uint8_t *image, Coun
 
 
 cdef inline int service_init(
-    Service *service, const uint8_t *image, uint32_t buffers, uint32_t blocks, Counters *counters
+    Service *service, const uint8_t *image, uint32_t buffers, uint32_t blocks, const SipKey *key,
+    Counters *counters
 ) noexcept nogil:
     """0, or -1 without memory."""
     service_open_image(service, image, counters)
@@ -117,8 +120,8 @@ cdef inline int service_init(
     service.room.key = service.scratch + REQUEST_BUFFER_BYTES
     service.room.text = service.scratch + 2 * REQUEST_BUFFER_BYTES
     return (
-        pool_init(&service.buffers, buffers) | pool_init(&service.blocks, blocks)
-        | pool_init(&service.notes, blocks)
+        share_init(&service.buffers, buffers, key) | share_init(&service.blocks, blocks, key)
+        | share_init(&service.notes, blocks, key)
     )
 
 
@@ -129,9 +132,9 @@ cdef inline void service_release(Service *service) noexcept nogil:
     free(service.lead)
     free(service.scratch)
     free(service.note_memory)
-    pool_release(&service.notes)
-    pool_release(&service.buffers)
-    pool_release(&service.blocks)
+    share_release(&service.notes)
+    share_release(&service.buffers)
+    share_release(&service.blocks)
     ring_release(&service.log)
     windows_release(&service.windows)
     memset(service, 0, sizeof(Service))

@@ -7,7 +7,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
 from cython_ext.base.counters cimport C_NO_REQUEST_BUFFER, C_REQUESTS, count
-from cython_ext.base.pool cimport NIL, pool_take
+from cython_ext.base.pool cimport NIL
+from cython_ext.base.share cimport share_take
 from cython_ext.content.store cimport image_response
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, body_begin, body_skip
 from cython_ext.http.conditional cimport (
@@ -209,7 +210,7 @@ cdef inline uint32_t session_receive(
     used = parse_requests(service, session, data, octets, queued)
     if used == octets:
         return octets
-    session.buffer = pool_take(&service.buffers)
+    session.buffer = share_take(&service.buffers, service.log.peer_address)
     if session.buffer == NIL:
         count(service.counters, C_NO_REQUEST_BUFFER)
         return used

@@ -7,8 +7,9 @@ from libc.string cimport memcpy, memset
 from cython_ext.accesslog.ring cimport ring_init
 from cython_ext.base.counters cimport C_LOG_DROPPED, C_NO_FLIGHT_BLOCK, COUNTER_COUNT, Counters, count
 from cython_ext.base.frame cimport Frame
-from cython_ext.base.pool cimport NIL, Pool, pool_give, pool_init, pool_release, pool_take
-from cython_ext.base.siphash cimport SipKey, siphash
+from cython_ext.base.pool cimport NIL
+from cython_ext.base.share cimport Share, address_hash, share_give, share_init, share_release, share_take
+from cython_ext.base.siphash cimport SipKey
 from cython_ext.base.tally cimport Tally, tally_add, tally_init, tally_release
 from cython_ext.content.window cimport windows_init
 from cython_ext.driver.contract cimport BURST_FRAMES, Driver
@@ -16,7 +17,7 @@ from cython_ext.http.date cimport date_make
 from cython_ext.net.address cimport Local
 from cython_ext.net.reply cimport Replies, replies_init
 from cython_ext.tcp.conn cimport (
-    CONN_IPV6, CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, CONN_TALLIED, CONN_TIMING, TCP_SYN_RCVD,
+    CONN_OUTPUT_LISTED, CONN_RECOVERING, CONN_SACK, CONN_TALLIED, CONN_TIMING, TCP_SYN_RCVD,
     TCP_TIME_WAIT, TcpConn, tick_of,
 )
 from cython_ext.tcp.flight cimport RUN_AGAIN, Flight, flight_start
@@ -25,7 +26,6 @@ from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
 from cython_ext.tcp.timers cimport Wheel, wheel_init, wheel_release, wheel_unlist
-from cython_ext.wire.bytes cimport load_u64
 from cython_ext.worker.queue cimport session_end
 from cython_ext.worker.service cimport (
     GENERATIONS_MOST, Service, Session, service_init, service_release, session_start,
@@ -86,9 +86,9 @@ cdef struct Worker:
     Wheel wheel
     Session *sessions               # by the record's number
     Flight *flights                 # blocks for connections with more than one segment out
-    Pool flight_pool
+    Share flight_pool
     Reassembly *reassemblies        # blocks for connections that received something out of order
-    Pool reassembly_pool
+    Share reassembly_pool
     uint32_t reassembly_hand        # block at which the next search for one to give up begins
     uint32_t duplicate_of           # connection whose next bare ACK reports `duplicate`, or NIL
     Duplicate duplicate
@@ -127,7 +127,7 @@ cdef inline int worker_init(
         table_init(&worker.table, config.connections, &config.table_key) != 0
         or wheel_init(&worker.wheel, worker.table.conns, tick_of(now_ns)) != 0
         or service_init(
-            &worker.service, image, config.request_buffers, config.request_buffers, &worker.counters
+            &worker.service, image, config.request_buffers, config.request_buffers, &config.table_key, &worker.counters
         ) != 0
     ):
         return -1
@@ -143,11 +143,15 @@ cdef inline int worker_init(
     worker.flights = <Flight *>calloc(config.flights, sizeof(Flight))
     if config.per_source and tally_init(&worker.sources, config.connections) != 0:
         return -1
-    if worker.flights == NULL or pool_init(&worker.flight_pool, config.flights) != 0:
+    if worker.flights == NULL or share_init(
+        &worker.flight_pool, config.flights, &config.table_key
+    ) != 0:
         return -1
     worker.duplicate_of = NIL
     worker.reassemblies = <Reassembly *>calloc(config.reassemblies, sizeof(Reassembly))
-    if worker.reassemblies == NULL or pool_init(&worker.reassembly_pool, config.reassemblies) != 0:
+    if worker.reassemblies == NULL or share_init(
+        &worker.reassembly_pool, config.reassemblies, &config.table_key
+    ) != 0:
         return -1
     if config.windows and windows_init(&worker.service.windows, config.windows) != 0:
         return -1
@@ -164,8 +168,8 @@ cdef inline void worker_release(Worker *worker) noexcept nogil:
     free(worker.parked)
     free(worker.flights)
     free(worker.reassemblies)
-    pool_release(&worker.flight_pool)
-    pool_release(&worker.reassembly_pool)
+    share_release(&worker.flight_pool)
+    share_release(&worker.reassembly_pool)
     worker.sessions = NULL
     worker.listed = NULL
     worker.parked = NULL
@@ -183,7 +187,7 @@ cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noe
     SACK tell; without a block left, duplicate ACKs must do."""
     if not conn.flags & CONN_SACK or conn.snd_nxt != conn.snd_max or conn.flags & CONN_RECOVERING:
         return
-    conn.flight = pool_take(&worker.flight_pool)
+    conn.flight = share_take(&worker.flight_pool, conn.peer_address)
     if conn.flight == NIL:
         count(&worker.counters, C_NO_FLIGHT_BLOCK)
         return
@@ -197,23 +201,19 @@ cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noe
 cdef inline void flight_give(Worker *worker, TcpConn *conn) noexcept nogil:
     """All is acknowledged, or the connection ends: the block is free."""
     if conn.flight != NIL:
-        pool_give(&worker.flight_pool, conn.flight)
+        share_give(&worker.flight_pool, conn.flight)
         conn.flight = NIL
 
 
 cdef inline void reassembly_give(Worker *worker, TcpConn *conn) noexcept nogil:
     """Nothing is held out of order any more: the block is free."""
     if conn.reassembly:
-        pool_give(&worker.reassembly_pool, <uint32_t>conn.reassembly - 1)
+        share_give(&worker.reassembly_pool, <uint32_t>conn.reassembly - 1)
         conn.reassembly = 0
 
 
 cdef inline uint64_t source_hash(const Worker *worker, const TcpConn *conn) noexcept nogil:
-    """Of an IPv4 address, or of the /64 that an IPv6 host has all of."""
-    cdef uint64_t words[2]
-    words[0] = load_u64(conn.peer_address) if conn.flags & CONN_IPV6 else load_u64(conn.peer_address + 8)
-    words[1] = conn.flags & CONN_IPV6
-    return siphash(&worker.table.key, words, 2, 1, 3)
+    return address_hash(&worker.table.key, conn.peer_address)
 
 
 cdef inline void source_release(Worker *worker, TcpConn *conn) noexcept nogil:

@@ -134,7 +134,7 @@ def test_a_body_at_a_kilobyte_a_second_arrives(make_host: MakeHost) -> None:
 def test_slow_headers_hold_a_buffer_for_the_header_time_and_no_longer(make_host: MakeHost) -> None:
     """Slowloris: every buffer taken by heads that never end. They come back, and 408 says why."""
     host = make_host(connections=64, request_buffers=4, header_timeout_ns=3 * SECOND)
-    slow = [Peer(host, port=1 + i).connect() for i in range(8)]
+    slow = [Peer(host, address=bytes([10, 0, 1, i])).connect() for i in range(8)]
     for _ in range(5):
         for peer in slow:
             peer.send("A", b"X-a: b\r\n" if peer.snd > 1 else b"GET / HTTP/1.1\r\n")

@@ -37,6 +37,7 @@ class Fuzz:
 
 def prepare(folder: Path) -> Fuzz:
     """Builds the extension and, in `folder`, the site and the requests."""
+    folder.mkdir(parents=True, exist_ok=True)
     image = folder / "site.img"
     with image.open("w+b") as output:
         compile_description(describe_files(SITE), output, name="fuzz")

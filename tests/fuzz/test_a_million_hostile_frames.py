@@ -39,7 +39,7 @@ BREACHES = {
 
 @pytest.fixture(scope="module")
 def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Fuzz:
-    return prepare(tmp_path_factory.mktemp("fuzz"))
+    return prepare(tmp_path_factory.mktemp("fuzz") / "made")
 
 
 @pytest.mark.slow

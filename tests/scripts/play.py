@@ -197,19 +197,20 @@ class Play:
     # ---- matching ----
 
     def _expect(self, step: Step) -> None:
-        times = self.value(step.fields["x"][0]) if "x" in step.fields else 1
+        least, _, most = step.fields.get("x", ("1",))[0].partition("..")
+        must = 0 if step.kind == ">?" else self.value(least)
         offset = 0
-        for _ in range(times):
+        for number in range(self.value(most or least)):
             earliest, latest = self._due(step)
             seen = self._receive(latest)
-            if seen is None and step.kind == ">?":
+            if seen is None and number >= must:
                 return
             if seen is None:
                 raise self._wrong(step, step.text, f"nothing within {(latest - self.event_ns) / MS:.0f} ms")
             found = mistakes(step, seen, self.one, offset, self.value, self._bound)
             if not found and not earliest <= seen.at_ns <= latest:
                 found = [f"after {(seen.at_ns - self.event_ns) / MS:.1f} ms"]
-            if found and step.kind == ">?":
+            if found and number >= must:
                 self.held = seen
                 return
             if found:

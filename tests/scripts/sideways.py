@@ -49,7 +49,8 @@ class Plays:
             with linux_dial(self.lab, script.engine, script.version) as client:
                 Play(script, client, side).run()
         else:
-            Play(script, LinuxWire(self.lab, script.version), side).run()
+            congestion = str(script.engine.get("congestion", "newreno"))
+            Play(script, LinuxWire(self.lab, script.version, congestion), side).run()
 
     def result(self, kind: str, script: Script) -> None:
         """Waits for a play. ScriptError: it did not go as written, nor when it was played again: a busy

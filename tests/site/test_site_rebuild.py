@@ -174,7 +174,7 @@ def test_a_warm_build_reads_and_packs_nothing_and_gives_the_same(
     def refuse(*_: object) -> bytes:
         raise AssertionError("an unchanged file costs a stat")
 
-    for name in ("plan.read_small", "plan.digest", "compile.read_into", "files.forms.read_small"):
+    for name in ("plan.read_small", "files.recall.digest", "compile.read_into", "files.forms.read_small"):
         monkeypatch.setattr(f"bypass.site.{name}", refuse)
     monkeypatch.setattr("bypass.site.files.forms.compress", refuse)
     assert build(root, tmp_path / "x.img") == cold

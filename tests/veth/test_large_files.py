@@ -88,12 +88,11 @@ def test_a_cold_file_arrives_whole_and_others_do_not_wait(
     asker = threading.Thread(target=ask_small)
     asker.start()
     try:
-        for number in range(3):
-            evict(image)
-            target = tmp_path / f"got{number}"
-            answer = fetch(pair, f"http://{pair.server.v4}/big.bin", "--max-time", "120", "-o", str(target))
-            assert answer.returncode == 0, answer.stderr
-            assert target.read_bytes() == pattern(0, BIG_BYTES)
+        evict(image)
+        target = tmp_path / "got"
+        answer = fetch(pair, f"http://{pair.server.v4}/big.bin", "--max-time", "120", "-o", str(target))
+        assert answer.returncode == 0, answer.stderr
+        assert target.read_bytes() == pattern(0, BIG_BYTES)
     finally:
         done.set()
         asker.join()

@@ -28,7 +28,7 @@ from bypass.site.resource import Coding, Representation
 from bypass.site.rules.pattern import Pattern
 from bypass.site.rules.settings import Compression
 from bypass.site.scan import Asset
-from bypass.site.source import chunks_of, digest, read_small
+from bypass.site.source import chunks_of, read_small
 from bypass.site.text import printable
 
 MOST_UNFOLDED_BYTES = 16 << 30
@@ -174,7 +174,7 @@ def _do(job: _Job, settings: Compression, recall: Recall) -> _Done:
         return done
     key = recall.key(job.try_, settings, job.beside.values())
     known = recall.forms_of(job.plain, key)
-    facts = known or _find_out(job, settings, done, key)
+    facts = known or _find_out(job, settings, done, key, recall)
     done.forms.append(Representation(job.plain, "", facts.digest))
     for coding in CODINGS:
         if coding in facts.refused:
@@ -192,7 +192,7 @@ def _do(job: _Job, settings: Compression, recall: Recall) -> _Done:
     return done
 
 
-def _find_out(job: _Job, settings: Compression, done: _Done, key: bytes) -> FileFacts:
+def _find_out(job: _Job, settings: Compression, done: _Done, key: bytes, recall: Recall) -> FileFacts:
     """Reads the plain file once: its digest, and what its variants are."""
     plain = job.plain
     assert plain is not None
@@ -205,7 +205,7 @@ def _find_out(job: _Job, settings: Compression, done: _Done, key: bytes) -> File
             if packed is not None:
                 variants[coding] = Variant(_digest_of(packed), len(packed), packed)
     else:
-        found = digest(plain, _silent)
+        found = recall.read_digest(plain, _silent)
     refused = {
         coding: text
         for coding, asset in job.beside.items()

@@ -15,6 +15,7 @@ import msgspec
 from bypass.site.resource import Coding
 from bypass.site.rules.settings import Compression
 from bypass.site.scan import Asset, Scan
+from bypass.site.source import Tick, digest, fingerprint
 
 RACY_NS = 2 * 10**9
 """Some file systems count time in steps of two seconds."""
@@ -44,31 +45,55 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 class Memory(msgspec.Struct):
     """facts: by path. bodies: digest -> offset and size in the image. shared: digests of bodies that come
-    from more than one source. unsettled: paths of files that count as changed next time."""
+    from more than one source. unsettled: paths of files that count as changed next time. outside: digest ->
+    checks of the windows of bodies that are not in the image."""
 
     facts: dict[bytes, tuple[Stamp, FileFacts]] = {}
     bodies: dict[bytes, tuple[int, int]] = {}
     shared: set[bytes] = set()
     unsettled: set[bytes] = set()
+    outside: dict[bytes, bytes] = {}
 
 
 class Recall:
     """Looks into the memory of the last time, and makes that of this one."""
 
-    def __init__(self, last: Memory | None = None, image: memoryview | None = None) -> None:
-        """image: the one that `last` speaks of."""
+    def __init__(
+        self, last: Memory | None = None, image: memoryview | None = None, large_bytes: int = 0
+    ) -> None:
+        """image: the one that `last` speaks of. large_bytes: files of so much stay outside, 0: none."""
         self.last = last or Memory()
+        self._large_bytes = large_bytes
+        self._checks: dict[bytes, bytes] = {}
         self._image = image
         self._learned: dict[bytes, FileFacts] = {}
         self._by_file: dict[tuple[int, int], bytes] = {}
         self.made = Memory()
 
     def digest_of(self, asset: Asset) -> bytes | None:
-        """SHA-256 of an unchanged file whose octets are at hand, None otherwise."""
+        """SHA-256 of an unchanged file whose octets are at hand or not needed, None otherwise."""
         known = self.last.facts.get(asset.path)
-        if known is None or known[0] != stamp(asset) or known[1].digest not in self.last.bodies:
+        if known is None or known[0] != stamp(asset):
             return None
-        return known[1].digest
+        found = known[1].digest
+        return found if found in (self.last.outside if self.is_large(asset) else self.last.bodies) else None
+
+    def is_large(self, source: Asset | bytes) -> bool:
+        """Whether it stays out of the image."""
+        return self._large_bytes > 0 and isinstance(source, Asset) and source.size >= self._large_bytes
+
+    def read_digest(self, asset: Asset, tick: Tick) -> bytes:
+        """SHA-256 of the file; of a large one the checks are learned on the same way. Raises SiteError."""
+        if not self.is_large(asset):
+            return digest(asset, tick)
+        found, self._checks[found] = fingerprint(asset, tick)
+        return found
+
+    def checks_of(self, digest: bytes | None) -> bytes | None:
+        """Of a large file's windows, where they are known."""
+        if digest is None:
+            return None
+        return self._checks.get(digest) or self.last.outside.get(digest)
 
     def forms_of(self, asset: Asset, key: bytes) -> FileFacts | None:
         known = self.last.facts.get(asset.path)
@@ -93,10 +118,14 @@ class Recall:
         self._learned[asset.path] = facts
 
     def settle(
-        self, bodies: dict[bytes, tuple[int, int]], by_file: dict[tuple[int, int], bytes], shared: set[bytes]
+        self,
+        bodies: dict[bytes, tuple[int, int]],
+        by_file: dict[tuple[int, int], bytes],
+        shared: set[bytes],
+        outside: dict[bytes, bytes],
     ) -> None:
         """From the compiler: where everything lies in the new image. by_file: (device, inode) -> digest."""
-        self.made = Memory(bodies=bodies, shared=shared)
+        self.made = Memory(bodies=bodies, shared=shared, outside=outside)
         self._by_file = by_file
 
     def remember(self, scans: Iterable[Scan], now_ns: int) -> Memory:
