@@ -30,8 +30,8 @@ class Rounds:
         self.rtt_ms = rtt_ms
 
     def round(self, lost: int = 0, rtt_ms: float | None = None, *, one_ack: bool = False) -> int:
-        """All of the flight but its first `lost` segments arrives; how many segments that sends. one_ack: the peer
-        acknowledges all of it together."""
+        """All of the flight but its first `lost` segments arrives; how many segments that sends.
+        one_ack: the peer acknowledges all of it together."""
         self.host.now += round((rtt_ms or self.rtt_ms) * MS)
         start, base = self.flight[0].seq, self.peer.irs or 0
         answers: list[Got] = []
