@@ -67,8 +67,10 @@ class Key:
 
 @dataclass
 class Row:
-    """One rule. Either `tests` (path::name) prove it or `refused` says why it is not followed. `off_wire`: why
-    none of them is a script."""
+    """One rule. Either `tests` (path::name) prove it or `refused` says why it is not followed.
+
+    off_wire: why none of the tests is a script.
+    """
 
     key: Key
     tests: list[str] = field(default_factory=list)
