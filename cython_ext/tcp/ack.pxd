@@ -18,7 +18,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.event cimport EVENT_ACKED, EVENT_CLOSED, EVENT_NONE, EVENT_TIME_WAIT, TcpEvents
 from cython_ext.tcp.flight cimport Flight, flight_all_lost, flight_count, flight_none_lost
-from cython_ext.tcp.loss cimport low_us, rto_arm, rto_disarm, rtt_acked, timer_arm_us
+from cython_ext.tcp.loss cimport low_us, rto_arm, rto_disarm, rto_keep, rtt_acked, timer_arm_us
 from cython_ext.tcp.pathmtu cimport mss_acked, mss_probe_alone_is_lost
 from cython_ext.tcp.rack cimport (
     flight_acked, flight_sack, probe_is_wanted, probe_timeout_us, rack_adapt, rack_detect,
@@ -96,7 +96,8 @@ cdef inline uint32_t take_new_ack(
 ) noexcept nogil:
     cdef uint32_t octets = ack - conn.snd_una
     cdef bint fin_acked = octets > conn.send_queue
-    rtt_acked(conn, ack, now_ns)
+    if not rtt_acked(conn, ack, now_ns) and conn.backoff and conn.snd_wnd:
+        rto_keep(conn)
     conn.snd_una = ack
     if seq_le(conn.recover, ack):
         conn.recover = ack              # kept near: numbers compare over half their range
