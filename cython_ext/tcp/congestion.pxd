@@ -61,9 +61,9 @@ cdef inline void congestion_acked(
 
 
 cdef inline uint32_t reno_step(const TcpConn *conn, uint32_t octets, double alpha) noexcept nogil:
-    """RFC 5681 3.1 with byte counting (RFC 3465, L=2)."""
-    cdef uint32_t mss = conn.mss
-    return max(<uint32_t>(alpha * mss * min(octets, 2 * mss) / conn.cwnd), <uint32_t>1)
+    """RFC 5681 3.1 with byte counting (RFC 3465 2.1), RFC 9438 4.3: every octet counts, however few ACKs the peer
+    sends; alpha segments a window at most."""
+    return max(<uint32_t>(alpha * conn.mss * min(octets, conn.cwnd) / conn.cwnd), <uint32_t>1)
 
 
 cdef inline void slow_start(TcpConn *conn, Flight *flight, uint32_t octets) noexcept nogil:
