@@ -43,8 +43,8 @@ def root() -> Iterator[Path]:
 
 
 def goodput_mbps(pair: VethPair, pid: int, folder: Path, transfers: int) -> float:
-    """Octets of all bodies by the time from curl's start to its end. It reuses its connections: each lost SYN costs
-    a second, of which the client's kernel decides, and in which the rest would drown."""
+    """Octets of all bodies by the time from curl's start to its end. It uses its connections again: a lost
+    SYN costs a second, which is up to the client's kernel, and in which the rest would drown."""
     take_precedence(pid)
     urls = [f"http://{pair.server.v4}/large.bin"] * transfers
     begun = time.monotonic()
@@ -74,8 +74,8 @@ def test_nginx_has_cubic(pair: VethPair, root: Path, tmp_path: Path) -> None:
 def test_goodput_is_at_least_a_part_of_that_of_nginx(
     pair: VethPair, root: Path, tmp_path: Path, percent: int, transfers: int, runs: int, least: float
 ) -> None:
-    """Medians of interleaved runs; of more of them where they do not suffice, for a run has few timeouts and each
-    weighs as much as many transfers."""
+    """Medians of interleaved runs; of more of them where they do not suffice, for a run has few timeouts
+    and each weighs as much as many transfers."""
     cubic(pair)
     no_offloads(pair)
     lose(pair, percent)

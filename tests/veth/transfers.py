@@ -46,8 +46,8 @@ def fetch(
     reuse: bool = False,
     cpu: int | None = None,
 ) -> list[Transfer]:
-    """keep: bodies go to files of `folder`, named by their number. reuse: `parallel` connections fetch one after
-    the other, as curl does by itself; else each URL has its own. cpu: for measurements; then with precedence too."""
+    """keep: bodies go to files of `folder`, named by their number. reuse: connections are used again, as
+    curl does by itself; else each URL has its own. cpu: for measurements; then with precedence too."""
     lines = ["parallel", f"parallel-max = {parallel}", "parallel-immediate", "fail", "silent", "show-error"]
     for number, url in enumerate(urls):
         output = folder / str(number) if keep else "/dev/null"
