@@ -28,7 +28,7 @@ trap end EXIT
 trap 'exit 143' TERM
 
 # Compiling and downloading wait for different things; of what is compiled the guest needs the engine.
-BYPASS_DOORS=${BYPASS_DOORS:-engine} config/setup.sh --test &
+BYPASS_DOORS=${BYPASS_DOORS:-engine} config/setup.sh --vm &
 running=($!)
 make_machine
 wait "${running[0]}"

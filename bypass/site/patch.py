@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from bypass._engine import body_sums, folded_sum, image_checksum
+from bypass._engine import body_sums, folded_sum, image_checksum, move_places
 from bypass.site.heads import make_own
 from bypass.site.layout import (
     ALIGN,
@@ -83,12 +83,19 @@ class Track:
     def is_in_place(self) -> bool:
         return not any(self._shifts)
 
-    def all_moved(self, places: list[int], base: int = 0) -> list[int]:
-        """moved() plus `base` of each."""
-        if self.is_in_place:
-            return [place + base for place in places] if base else places
-        shifts, begins = self._shifts, self._places
-        return [place + base + shifts[bisect_left(begins, place)] for place in places]
+    def move_all(
+        self, words: memoryview | array.array[int], first: int, step: int, base: int = 0, unit: int = 1
+    ) -> None:
+        """moved() plus `base` of the words first, first + step ..., of those that lie in the section; unit: they
+        count so many octets from the section's start, not octets from the image's."""
+        if self.is_in_place and not base:
+            return
+        start = self.start if unit > 1 else 0
+        places = [(place - start) // unit for place in self._places]
+        shifts = [(by + base) // unit for by in self._shifts]
+        if unit == 1:  # what begins before the section: a body in a card, or the number of a large one
+            places, shifts = [self.start - 1, *places], [0, *shifts]
+        move_places(words, first, step, array.array("Q", places), array.array("q", shifts))
 
     @property
     def octets(self) -> int:
@@ -129,9 +136,9 @@ class Patched:
 
     def places_of(self, offsets: list[int]) -> list[int]:
         """Where the bodies that began at `offsets` in the last image begin in the new one."""
-        moved = self.bodies.all_moved(offsets, self.base)
-        first, near = self.bodies.start, self.near
-        return [new if old >= first else near.get(old, old) for old, new in zip(offsets, moved, strict=True)]
+        places = array.array("Q", offsets)
+        self.bodies.move_all(places, 0, 1, self.base)
+        return [self.near.get(place, place) for place in places]
 
 
 def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
@@ -149,14 +156,12 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
     new = replace(lie, sums_count=sum_track.octets // 2, bodies_bytes=body_track.octets)
     patched = Patched(body_track, new.bodies_offset - lie.bodies_offset, near, new.image_bytes)
     words = memoryview(records).cast("Q")
-    words[_BODY::_WORDS] = array.array(
-        "Q", _moved_bodies(words[_BODY::_WORDS].tolist(), body_track, patched.base)
-    )
+    body_track.move_all(words, _BODY, _WORDS, patched.base)
     if not sum_track.is_in_place:
-        start, halves = lie.sums_offset, memoryview(records).cast("I")
-        places = [2 * first + start for first in halves[_SUMS :: 2 * _WORDS].tolist()]
-        moved = [(at - start) // 2 for at in sum_track.all_moved(places)]
-        halves[_SUMS :: 2 * _WORDS] = array.array("I", moved)
+        halves = memoryview(records).cast("I")
+        firsts = array.array("Q", halves[_SUMS :: 2 * _WORDS].tolist())
+        sum_track.move_all(firsts, 0, 1, unit=2)
+        halves[_SUMS :: 2 * _WORDS] = array.array("I", firsts)
     os.ftruncate(fd, 0)
     os.posix_fallocate(fd, 0, new.image_bytes)
     with mmap.mmap(fd, new.image_bytes) as mapped, memoryview(mapped) as image:
@@ -169,12 +174,6 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
         checksum = image_checksum(header.pack(), image[HEADER.size :])
         image[: HEADER.size] = replace(header, checksum=checksum).pack()
     return patched
-
-
-def _moved_bodies(places: list[int], track: Track, base: int) -> list[int]:
-    """Where they lie now. One in a card is there already, and a large one has no place but a number."""
-    moved, first = track.all_moved(places, base), track.start
-    return [new if old >= first else old for old, new in zip(places, moved, strict=True)]
 
 
 def _changed_records(

@@ -18,14 +18,16 @@ iproute2        | command -v ip
 ca-certificates | test -d /etc/ssl/certs
 '
 # shellcheck disable=SC2016
-TEST_PACKAGES='
+VM_PACKAGES='
 curl          | command -v curl
 wrk           | command -v wrk
-apache2-utils | command -v ab
 ethtool       | command -v ethtool
 nftables      | command -v nft
-tcpdump       | command -v tcpdump
 python3-doc   | test -e /usr/share/doc/python3/html/index.html
+'
+TEST_PACKAGES='
+apache2-utils | command -v ab
+tcpdump       | command -v tcpdump
 wget          | command -v wget
 chromium      | command -v chromium
 '
@@ -80,10 +82,11 @@ missing_packages() {
     done <<<"$1"
 }
 
-# install_packages run|test
+# install_packages run|vm|test
 install_packages() {
     local table=$RUN_PACKAGES missing
-    [ "$1" = run ] || table+=$TEST_PACKAGES
+    [ "$1" = run ] || table+=$VM_PACKAGES
+    [ "$1" != test ] || table+=$TEST_PACKAGES
     missing=$(missing_packages "$table" | tr '\n' ' ')
     missing=${missing% }
     [ -n "$missing" ] || return 0

@@ -37,13 +37,18 @@ make_venv() {
     echo "$wanted" >.venv/python-stamp
 }
 
-# install_requirements run|test
+# install_requirements run|vm|test: each has what those before it have
 install_requirements() {
-    local wanted extras=() list
+    local wanted stamp extras=() list
     wanted=$(cat .venv/python-stamp pyproject.toml | digest)
-    if stamp_equals .venv/test-stamp "$wanted"; then return 0; fi
-    if [ "$1" = run ] && stamp_equals .venv/run-stamp "$wanted"; then return 0; fi
-    [ "$1" = run ] || extras=(test dev)
+    for stamp in run vm "test"; do # the stamp of this profile, or of one with more
+        case "$1-$stamp" in vm-run | test-run | test-vm) continue ;; esac
+        if stamp_equals ".venv/$stamp-stamp" "$wanted"; then return 0; fi
+    done
+    case "$1" in
+        vm) extras=(vm) ;;
+        test) extras=(vm test dev) ;;
+    esac
     say "installing the Python packages"
     list=$("$VENV_PYTHON" config/setup/requirements.py "${extras[@]}")
     mapfile -t list <<<"$list"

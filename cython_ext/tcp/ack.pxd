@@ -12,13 +12,13 @@ from cython_ext.tcp.congestion cimport (
     CWND_MOST, DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss, congestion_reduce, prr_acked, prr_begin,
 )
 from cython_ext.tcp.conn cimport (
-    CONN_CWR_DUE, CONN_ECN, CONN_FIN_QUEUED, CONN_LARGE_ARRIVES, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
+    CONN_ECN, CONN_FIN_QUEUED, CONN_LARGE_ARRIVES, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
     TCP_CLOSING, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
     TIMER_RTO, TcpConn, conn_flight, conn_progress, tick_of,
 )
 from cython_ext.tcp.event cimport EVENT_ACKED, EVENT_CLOSED, EVENT_NONE, EVENT_TIME_WAIT, TcpEvents
 from cython_ext.tcp.flight cimport Flight, flight_all_lost, flight_count, flight_none_lost
-from cython_ext.tcp.loss cimport low_us, rto_arm, rto_disarm, rtt_acked, timer_arm_us
+from cython_ext.tcp.loss cimport low_us, rto_arm, rto_disarm, rto_keep, rtt_acked, timer_arm_us
 from cython_ext.tcp.pathmtu cimport mss_acked, mss_probe_alone_is_lost
 from cython_ext.tcp.rack cimport (
     flight_acked, flight_sack, probe_is_wanted, probe_timeout_us, rack_adapt, rack_detect,
@@ -96,7 +96,8 @@ cdef inline uint32_t take_new_ack(
 ) noexcept nogil:
     cdef uint32_t octets = ack - conn.snd_una
     cdef bint fin_acked = octets > conn.send_queue
-    rtt_acked(conn, ack, now_ns)
+    if not rtt_acked(conn, ack, now_ns) and conn.backoff and conn.snd_wnd:
+        rto_keep(conn)
     conn.snd_una = ack
     if seq_le(conn.recover, ack):
         conn.recover = ack              # kept near: numbers compare over half their range
@@ -147,7 +148,6 @@ cdef inline void take_ecn_echo(TcpConn *conn, Flight *flight, Counters *counters
     congestion_reduce(conn, flight)
     conn.cwnd = conn.ssthresh
     conn.recover = conn.snd_max
-    conn.flags |= CONN_CWR_DUE
 
 
 # ---- with a flight block: RACK-TLP (RFC 8985) and proportional rate reduction ----

@@ -39,11 +39,21 @@ cdef inline void rtt_forget(TcpConn *conn) noexcept nogil:
     conn.flags &= ~<uint32_t>CONN_TIMING
 
 
-cdef inline void rtt_acked(TcpConn *conn, uint32_t ack, uint64_t now_ns) noexcept nogil:
-    """An acknowledgement of new octets arrived."""
-    if conn.flags & CONN_TIMING and seq_le(conn.timed_seq, ack):
-        conn.flags &= ~<uint32_t>CONN_TIMING
-        rtt_sample(conn, low_us(now_ns) - conn.timed_at_us)
+cdef inline bint rtt_acked(TcpConn *conn, uint32_t ack, uint64_t now_ns) noexcept nogil:
+    """An acknowledgement of new octets arrived; True when it gave a sample."""
+    if not conn.flags & CONN_TIMING or not seq_le(conn.timed_seq, ack):
+        return False
+    conn.flags &= ~<uint32_t>CONN_TIMING
+    rtt_sample(conn, low_us(now_ns) - conn.timed_at_us)
+    return True
+
+
+cdef inline void rto_keep(TcpConn *conn) noexcept nogil:
+    """What was sent twice has arrived: the timeout stays as long as it became until there is a sample (RFC 6298 5,
+    5.5 and the note behind 5.7). Not with timestamps, which tell which of the two arrived."""
+    cdef uint64_t timeout_us = <uint64_t>max(conn.rto_us, conn.srtt_us + rto_margin_us(conn)) << conn.backoff
+    if not conn.flags & CONN_TIMESTAMPS:
+        conn.rto_us = <uint32_t>min(timeout_us, <uint64_t>RTO_MOST_US)
 
 
 cdef inline void rtt_sample(TcpConn *conn, uint32_t rtt_us) noexcept nogil:

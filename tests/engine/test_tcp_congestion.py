@@ -65,7 +65,7 @@ def test_after_two_lost_syn_acks_the_first_flight_is_one_segment(
     assert len(peer.get()) == segments
 
 
-@pytest.mark.rfc("5681", "3.2", "MUST", "a timeout goes back to slow start")
+@pytest.mark.rfc("5681", "3.1", "MUST", "a timeout goes back to slow start")
 @pytest.mark.rfc("5681", "3.1", "MUST", "after a timeout the window is one segment")
 @pytest.mark.rfc("9293", "MUST-19")
 def test_after_a_timeout_one_segment_is_sent_again_and_slow_start_begins(host: Host) -> None:

@@ -13,7 +13,7 @@ from tests.engine.test_path_mtu import too_big, waiting
 MSS = 1460
 
 
-@pytest.mark.rfc("6298", "5.2", "MUST", "the timer stops when all is acknowledged")
+@pytest.mark.rfc("6298", "5.2", "SHOULD", "the timer stops when all is acknowledged")
 @pytest.mark.rfc("9293", "MUST-60")
 @pytest.mark.rfc("9293", "MUST-61")
 def test_the_last_segment_of_a_response_bears_psh(host: Host) -> None:

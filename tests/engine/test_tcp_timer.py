@@ -30,7 +30,7 @@ def test_without_a_sample_the_first_timeout_comes_after_a_second(host: Host) -> 
     assert again.seq == first.seq and again.payload == first.payload
 
 
-@pytest.mark.rfc("6298", "5.6", "MUST", "after a repetition the timer runs for the doubled time")
+@pytest.mark.rfc("6298", "5.6", "SHOULD", "after a repetition the timer runs for the doubled time")
 @pytest.mark.rfc("6298", "2.5", "MAY", "a timeout is at most 60 seconds")
 @pytest.mark.rfc("9293", "MUST-20")
 @pytest.mark.rfc("9293", "MUST-19")
@@ -53,7 +53,7 @@ def test_the_timeout_doubles_until_the_peer_is_given_up(make_host: MakeHost) -> 
     assert host.sleep(5000, 50) == []
 
 
-@pytest.mark.rfc("6298", "5.1", "MUST", "the timer starts when octets leave")
+@pytest.mark.rfc("6298", "5.1", "SHOULD", "the timer starts when octets leave")
 @pytest.mark.rfc("6298", "5", "MUST", "nothing is sent again sooner than a timeout after it left")
 @pytest.mark.rfc("6298", "2.2", "MUST", "the first sample R makes a timeout of R + 4 * R/2")
 @pytest.mark.parametrize(("rtt_ms", "timeout_ms"), [(1, 200), (100, 300), (300, 900), (900, 2700)])
@@ -93,7 +93,7 @@ def test_the_round_trip_time_is_smoothed(host: Host) -> None:
 @pytest.mark.rfc("9293", "MUST-18")
 @pytest.mark.rfc("6298", "3", "MUST", "Karn's algorithm")
 def test_what_was_sent_twice_gives_no_sample(host: Host) -> None:
-    """Karn's algorithm: the acknowledgement may be of either."""
+    """The acknowledgement may be of either, so the timeout stays doubled until there is a sample."""
     peer = Peer(host)
     peer.syn()
     host.sleep(100)
@@ -106,7 +106,7 @@ def test_what_was_sent_twice_gives_no_sample(host: Host) -> None:
     peer.send("A")
     peer.request("/b64")
     peer.get()
-    assert host.until_sent(1000) == pytest.approx(300, abs=4)
+    assert host.until_sent(1000) == pytest.approx(600, abs=4)
 
 
 @pytest.mark.rfc("9293", "MUST-18")
@@ -140,7 +140,7 @@ def test_after_a_lost_syn_ack_the_timeout_is_three_seconds(host: Host) -> None:
     assert host.until_sent(5000) == pytest.approx(3000, abs=5)
 
 
-@pytest.mark.rfc("6298", "5.3", "MUST", "an ACK of new octets restarts the timer")
+@pytest.mark.rfc("6298", "5.3", "SHOULD", "an ACK of new octets restarts the timer")
 def test_a_timer_is_restarted_by_every_ack_of_new_octets(host: Host) -> None:
     peer, _ = begun(host)
     for i in range(1, 5):
@@ -151,7 +151,7 @@ def test_a_timer_is_restarted_by_every_ack_of_new_octets(host: Host) -> None:
     assert host.count("retransmission_timeouts") == 0
 
 
-@pytest.mark.rfc("6298", "5.4", "MUST", "the timer sends the earliest segment again")
+@pytest.mark.rfc("6298", "5.4", "SHOULD", "the timer sends the earliest segment again")
 def test_a_lost_fin_is_sent_again_with_the_octets_before_it(host: Host) -> None:
     peer = Peer(host).connect()
     peer.request("/b64", close=True)

@@ -23,9 +23,12 @@ FIRST = {4: int(IPv4Address("198.18.128.0")), 6: int(IPv6Address("fd62:7970:6173
 """Where the addresses of the scripts begin; no kernel has them, so none answers for them."""
 NETWORKS = {4: "198.18.128.0/17", 6: "fd62:7970:6173:7300::1:0/112"}
 ADDRESSES_EACH = 16
-SYSCTLS = {"tcp_invalid_ratelimit": 0, "tcp_no_metrics_save": 1, "tcp_early_retrans": 0}
-"""In the server's namespace: scripts shall not depend on each other, nor race with a tail loss probe, which
-comes after two round trips, here microseconds."""
+SYSCTLS = {"tcp_invalid_ratelimit": 0, "tcp_no_metrics_save": 1, "tcp_frto": 0}
+"""In the server's namespace: scripts shall not depend on each other, and a timeout shall be taken at its word
+(ours does not do F-RTO)."""
+PORTS = {"newreno": (PORT, b"reno"), "cubic": (PORT + 1, b"cubic")}
+"""Where Linux listens with which congestion control, and its name there. Not BBR, the default in places: it
+paces a window by a round trip that load stretches."""
 
 Octets = dict[socket.socket, bytes]
 """What each client's socket still holds."""
@@ -51,13 +54,7 @@ class LinuxLab:
         self._addresses()
         for name, value in SYSCTLS.items():
             self._must(["sysctl", "-qw", f"net.ipv4.{name}={value}"], True)
-        with self.pair.inside_server():
-            listener = socket.create_server(
-                ("", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
-            )
-            self.listener = self._closing.enter_context(listener)
-        # A window leaves at once: BBR, the default in places, paces it by a round trip that load stretches.
-        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        self.listeners = [self._listener(port, name) for port, name in PORTS.values()]
         with self.pair.inside_client():
             packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.packets = self._closing.enter_context(packets)
@@ -71,6 +68,15 @@ class LinuxLab:
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+    def _listener(self, port: int, congestion: bytes) -> socket.socket:
+        with self.pair.inside_server():
+            listener = socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
+            )
+        self._closing.enter_context(listener)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion)
+        return listener
 
     def _addresses(self) -> None:
         """The way to the scripts leads to the client's end, whose kernel drops what is not for it."""
@@ -109,9 +115,9 @@ class LinuxLab:
         waiting: Octets = {}
         leaving: Octets = {}
         while not self._stop.is_set():
-            ready, writable, _ = select.select([self.listener, *waiting], list(leaving), [], 0.02)
+            ready, writable, _ = select.select([*self.listeners, *waiting], list(leaving), [], 0.02)
             for one in ready:
-                if one is self.listener:
+                if one in self.listeners:
                     client, _ = one.accept()
                     client.setblocking(False)
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -142,7 +148,7 @@ class LinuxLab:
                 leaving[one] = leaving.get(one, b"") + response
                 continue
             with contextlib.suppress(OSError):
-                one.sendall(response)
+                one.sendall(response, socket.MSG_MORE)
                 one.shutdown(socket.SHUT_WR)
         return bool(octets) or one in leaving
 
@@ -151,10 +157,10 @@ class LinuxWire:
     """Frames to and from the kernel, in real time, as a client that no kernel knows."""
 
     side = "linux"
-    server_port = PORT
     request_bytes = 0
 
-    def __init__(self, lab: LinuxLab, version: int = 4) -> None:
+    def __init__(self, lab: LinuxLab, version: int = 4, congestion: str = "newreno") -> None:
+        self.server_port = PORTS[congestion][0]
         self.lab, self.port, self.responses, self.version = lab, CLIENT_PORT, lab.responses, version
         number, self.frames = lab.take_addresses()
         macs = [bytes.fromhex(end.mac.replace(":", "")) for end in (lab.pair.client, lab.pair.server)]

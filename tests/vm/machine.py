@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Self
 
 from tests.vm.initramfs import CACHE
+from tests.vm.kernel import unpacked_kernel
 
 BOOT_S = 300.0  # seconds on a machine that has nothing else to do, minutes on one that has
 MEMORY_MIB = 900
 CPUS = 2
 _KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr net.ifnames=0"
 _KERNEL_ARGUMENTS += " cryptomgr.notests init_on_alloc=0 nowatchdog audit=0"
+_CPU = "max,la57=off,erms=off,fsrm=off,fzrm=off,fsrs=off"
+"""Without what has kernel and libraries copy by `rep movsb`, which is emulated octet by octet."""
 _EMULATOR = CACHE / "emulator"
 
 
@@ -151,9 +154,10 @@ def _emulator(folder: Path, devices: Sequence[str]) -> list[str]:
     command = ["env", f"LD_LIBRARY_PATH={libraries}", str(_EMULATOR / "usr/bin/qemu-system-x86_64")]
     for data in ("qemu", "seabios"):
         command += ["-L", str(_EMULATOR / "usr/share" / data)]
-    command += ["-accel", "tcg,thread=multi", "-machine", "q35,usb=off,vmport=off", "-cpu", "max,la57=off"]
+    command += ["-accel", "tcg,thread=multi", "-machine", "q35,usb=off,vmport=off", "-cpu", _CPU]
     command += ["-smp", str(CPUS), "-m", str(MEMORY_MIB), "-nodefaults", "-nographic", "-display", "none"]
-    command += ["-no-reboot", "-kernel", str(CACHE / "kernel" / "vmlinuz"), "-initrd", str(folder / "initrd")]
-    command += ["-append", _KERNEL_ARGUMENTS, "-serial", f"file:{folder / 'console.log'}"]
+    command += ["-no-reboot", "-kernel", str(unpacked_kernel(CACHE / "kernel"))]
+    command += ["-initrd", str(folder / "initrd"), "-append", _KERNEL_ARGUMENTS]
+    command += ["-serial", f"file:{folder / 'console.log'}"]
     command += ["-serial", f"unix:{folder / 'control'},server=on,wait=off"]
     return [*command, *devices]

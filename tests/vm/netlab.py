@@ -22,6 +22,7 @@ from tests.vm.initramfs import base_archive, project_archive
 from tests.vm.machine import Done, Machine
 
 PREFIX = "bypass-vm"
+STARTER_S = 120.0
 GUEST_SCRIPTS = Path(__file__).with_name("guest")
 _COUNT = itertools.count()
 _STALE = re.compile(rf"^{PREFIX}-(\d+)-\d+$")
@@ -94,10 +95,10 @@ class GuestLab:
                     f"/usr/sbin/ip link set {wire.ifname} up",
                 )
             self.guest(
-                "python3 /srv/vm/starter.py >/run/starter.log 2>&1 &"
-                " until grep -q ready /run/starter.log; do usleep 50000; jobs %1 >/dev/null || break; done;"
-                " grep -q ready /run/starter.log || { cat /run/starter.log; false; }",
-                timeout_s=60.0,
+                "mkfifo /run/ready",
+                "{ python3 /srv/vm/starter.py >/run/starter.log 2>&1; echo ended >/run/ready; } &"
+                f" read -r -t {STARTER_S:.0f} said <>/run/ready; [ $said = ready ] || ! cat /run/starter.log",
+                timeout_s=2 * STARTER_S,
             )
             self._closing = stack.pop_all()
         return self

@@ -41,7 +41,7 @@ class GuestProcess:
         self._lab = lab
         self._name = f"server-{next(_numbers)}"
         request = json.dumps({"name": self._name, "arguments": arguments})
-        lab.guest(f"echo {shlex.quote(request)} >/run/starter")
+        lab.guest(f"mkfifo /run/{self._name}.events && echo {shlex.quote(request)} >/run/starter")
         self.pid = int(self._wait_for("pid", START_S))
 
     @property
@@ -56,15 +56,8 @@ class GuestProcess:
 
     def wait_until_serving(self) -> str:
         """What it said up to then. It answers from here on."""
-        log, end = f"/run/{self._name}.log", f"/run/{self._name}.status"
-        self._lab.guest(
-            f"for i in $(seq {int(START_S * 10)}); do"
-            f" grep -q 'of packets' {log} && break; [ -e {end} ] && break; usleep 100000; done",
-            timeout_s=4 * START_S,
-        )
-        said = self.said
-        assert "of packets" in said, f"does not come to serve, ended with {self.status}: {said}"
-        return said
+        self._wait_for("serving", START_S)
+        return self.said
 
     def signal(self, name: str) -> None:
         self._lab.guest(f"kill -{name} {self.pid}")
@@ -73,15 +66,16 @@ class GuestProcess:
         """The exit code; killed by signal N: -N."""
         return int(self._wait_for("status", timeout_s))
 
-    def _wait_for(self, suffix: str, timeout_s: float) -> str:
-        path = f"/run/{self._name}.{suffix}"
-        rounds = int(timeout_s * 20)
+    def _wait_for(self, what: str, timeout_s: float) -> str:
+        """What is in the file of that event, as soon as it is there. An end is the end of all waiting."""
+        path = f"/run/{self._name}"
         done = self._lab.guest(
-            f"for i in $(seq {rounds}); do [ -e {path} ] && break; usleep 50000; done; cat {path}",
+            f"while [ ! -e {path}.{what} ] && [ ! -e {path}.status ] && read -r -t {timeout_s:.0f} _;"
+            f" do :; done <>{path}.events; cat {path}.{what}",
             timeout_s=4 * timeout_s,
             check=False,
         )
-        assert done.status == 0, f"no {path}: {self.said}\n{self._whereabouts()}"
+        assert done.status == 0, f"no {what}, ended with {self.status}: {self.said}\n{self._whereabouts()}"
         return done.output
 
     def _whereabouts(self) -> str:
