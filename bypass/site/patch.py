@@ -86,8 +86,8 @@ class Track:
     def move_all(
         self, words: memoryview | array.array[int], first: int, step: int, base: int = 0, unit: int = 1
     ) -> None:
-        """moved() plus `base` of the words first, first + step ..., of those that lie in the section; unit: they
-        count so many octets from the section's start, not octets from the image's."""
+        """moved() plus `base` of the words first, first + step ..., of those that lie in the section; unit:
+        they count so many octets from the section's start, not octets from the image's."""
         if self.is_in_place and not base:
             return
         start = self.start if unit > 1 else 0
