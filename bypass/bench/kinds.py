@@ -1,8 +1,8 @@
 """Requests of every kind beside a plain GET, on the memory driver: all of them take the same way.
 
 Each kind is asked of a site that has what it needs and nothing else, with the same body of 1000 octets, but
-for those that are about large bodies. Of 1 GB the engine has windows, as it has of a large file that is served;
-what reading them costs other threads does not count.
+for those that are about large bodies. Of 1 GB the engine has windows, as it has of a large file;
+what it costs other threads to read them does not count.
 """
 
 from __future__ import annotations
