@@ -38,7 +38,9 @@ cdef class Bench:
     cdef bytes _request
     cdef object _log_room
 
-    def __init__(self, const uint8_t[::1] image not None, uint32_t connections, *, uint64_t log_bytes=0, uint32_t windows=0):
+    def __init__(
+        self, const uint8_t[::1] image not None, uint32_t connections, *, uint64_t log_bytes=0, uint32_t windows=0
+    ):
         cdef WorkerConfig config
         memset(&config, 0, sizeof(config))
         config.connections = connections + 64
