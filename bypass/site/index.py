@@ -16,7 +16,7 @@ from bypass.site.layout import EMPTY_SLOT, SLOT
 from bypass.site.text import printable
 
 MOST_PROBE = 1024
-"""By chance it is below 50 with a million paths. More is meant, and would cost every request to such a path."""
+"""By chance it is below 50 with a million paths; more is meant, and would cost requests for such paths."""
 LARGEST_PATHS_BYTES = 0xFFFFFFFF  # path_offset has 32 bits
 
 
