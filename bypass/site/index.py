@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from bypass._engine import image_hash
 from bypass.errors import SiteError
 from bypass.site.layout import EMPTY_SLOT, LINE_SLOTS, NONE, SLOT
+from bypass.site.text import printable
 
+MOST_PROBE = 1024
+"""By chance it is below 50 with a million paths; more is meant, and would cost requests for such paths."""
 LARGEST_PATHS_BYTES = 0xFFFFFFFF  # path_offset has 32 bits
 
 
@@ -60,6 +63,12 @@ def build_index(
         while taken[slot]:
             slot = (slot + 1) & mask
             probe += 1
+            if probe > MOST_PROBE:
+                raise SiteError(
+                    f"{printable(path)}: cannot be looked up quickly",
+                    why=f"more than {MOST_PROBE} paths of the site have hashes that lie together",
+                    remedy="Give it, or some of them, other names.",
+                )
         taken[slot] = 1
         place = NONE if near else offset
         SLOT.pack_into(slots, slot * SLOT.size, hashed >> 32, response, place, len(path))

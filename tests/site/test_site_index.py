@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bypass._engine import image_hash
+from bypass.errors import SiteError
 from bypass.site import index
-from bypass.site.index import PathIndex, build_index, find, slots_for
+from bypass.site.index import MOST_PROBE, PathIndex, build_index, find, slots_for
 from bypass.site.layout import EMPTY_SLOT, SLOT
 
 PATHS = st.sets(st.binary(max_size=24).map(lambda rest: b"/" + rest), max_size=200)
@@ -66,3 +67,11 @@ def test_keys_in_cards_take_no_room_among_the_paths() -> None:
     for key, number in ((b"/far", 2), (b"/near", 3), (b"/other", 4), (b"C./", 5), (b"/neat", None)):
         held = find(memoryview(made.slots), memoryview(room), made.max_probe, key, cards.__getitem__)
         assert held == number
+
+
+def test_paths_that_were_chosen_to_lie_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bypass.site.index.image_hash", lambda _: 77)
+    crowd = [(b"/%d" % number, number) for number in range(MOST_PROBE + 1)]
+    assert build_index(crowd[:-1]).max_probe == MOST_PROBE
+    with pytest.raises(SiteError, match="hashes that lie together"):
+        build_index(crowd)
