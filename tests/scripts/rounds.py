@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def play_round(play: Play, step: Step) -> None:
-    """ScriptError, or ValueError where the step says nothing: other segments than of octets, or not so many."""
-    rtt, cross, wanted = step.rest.split()
+    """ScriptError: other segments than of octets, or not so many. ValueError: no such step."""
+    rtt, _, wanted = step.rest.partition(" x ")
     rtt_ns = nanoseconds(rtt)
-    if rtt_ns is None or cross != "x":
+    if rtt_ns is None or not wanted:
         raise ValueError("a round is as `round 40ms x 18..22`")
     due, play.one.arrivals = play.one.arrivals, []
     for at_ns, end in due:
