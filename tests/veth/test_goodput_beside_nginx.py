@@ -22,6 +22,7 @@ from tests.veth.transfers import NICE, fetch
 from tests.veth.tuning import cubic, dropped, lose, must, no_offloads
 
 SERVER_CPU, CLIENT_CPU = 0, 1
+pytestmark = pytest.mark.alone
 BODY_BYTES = 1_000_000
 PARALLEL = 2
 RUNS, RUNS_MOST = 5, 9

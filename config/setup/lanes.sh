@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Several pytest processes beside each other, whose words do not mix. Sourced.
+
+running=() # process ids; whoever sources this ends them when it ends itself
+
+# run_lanes FUNCTION...: runs these at once. The first one's words are shown as they come, the others' when all
+# have ended, and then how each of them ended. Returns the status of one that failed, or 0.
+run_lanes() {
+    local words lane process failed=0
+    words=$(mktemp -d)
+    touch "$words/$1"
+    for lane in "$@"; do
+        ("$lane") >"$words/$lane" 2>&1 &
+        running+=($!)
+    done
+    tail -q -n +1 -f --pid="${running[0]}" "$words/$1" &
+    for process in "${running[@]}"; do
+        wait "$process" || failed=$?
+    done
+    running=()
+    wait # for tail, too
+    for lane in "${@:2}"; do cat "$words/$lane"; done
+    for lane in "$@"; do
+        printf '%s: %s\n' "${lane//_/ }" "$(tail -n 1 "$words/$lane")"
+    done
+    rm -rf "$words"
+    return "$failed"
+}
+
+# end_lanes: they clean up, and then it is over
+end_lanes() {
+    [ ${#running[@]} -eq 0 ] || kill -TERM "${running[@]}" 2>/dev/null || true
+    wait
+}
