@@ -8,6 +8,14 @@ def image_hash(data: Buffer) -> int: ...
 def image_checksum(header: Buffer, content: Buffer) -> int: ...
 def folded_sum(data: Buffer) -> int: ...
 def body_sums(body: Buffer, sums: Buffer) -> None: ...
+def folder_entries(path: bytes) -> bytes | None:
+    """One after another, in the folder's own order: device, inode (u64), size, mtime_ns, ctime_ns (i64; of a
+    folder -1, 0, 0), octets of the name (u16), the name; no padding. None: not to be told so, see to it
+    otherwise."""
+
+def move_places(words: Buffer, first: int, step: int, begins: Buffer, shifts: Buffer) -> None:
+    """words, begins: "Q"; shifts: "q", one more. Adds to each word first, first + step ... the shift of the
+    last beginning that is less than it."""
 
 COUNTERS: tuple[tuple[str, str], ...]
 """Name and meaning of every counter, in the order of Engine.counters()."""

@@ -18,7 +18,7 @@ from bypass.accesslog.format import parse_format
 from bypass.configfile import FileSettings, first_error, read_file
 from bypass.errors import ConfigError, ExitCode
 from bypass.site.rules.settings import SiteConfig
-from bypass.text import parse_duration_s, parse_size_bytes
+from bypass.text import environment_name, parse_duration_s, parse_size_bytes
 
 Mode = Literal["auto", "native", "generic"]
 Memory = Literal["auto", "copy", "zero-copy"]
@@ -198,11 +198,6 @@ def resolve(
         origins[key] = origin
     options = ServeOptions(**values)  # type: ignore[arg-type]  # checked one by one above
     return Resolved(options, origins, settings.site if settings else SiteConfig())
-
-
-def environment_name(key: str) -> str:
-    """BYPASS_IDLE_TIMEOUT for idle-timeout."""
-    return "BYPASS_" + key.upper().replace("-", "_")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:

@@ -56,3 +56,8 @@ def _quantity(text: str) -> tuple[float, str]:
     if match is None:
         raise ValueError("not a number with a unit")
     return float(match[1]), match[2]
+
+
+def environment_name(key: str) -> str:
+    """BYPASS_IDLE_TIMEOUT for idle-timeout."""
+    return "BYPASS_" + key.upper().replace("-", "_")

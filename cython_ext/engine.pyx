@@ -37,6 +37,7 @@ include "engine_socket.pxi"
 include "engine_images.pxi"
 include "engine_log.pxi"
 include "engine_windows.pxi"
+include "engine_scan.pxi"
 
 
 cdef class Engine:

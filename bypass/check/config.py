@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from bypass.config import KEYS, Resolved, ServeOptions, environment_name, judge_value, resolve
+from bypass.config import KEYS, Resolved, ServeOptions, judge_value, resolve
 from bypass.configfile import Mistake, read_file
 from bypass.errors import ConfigError
 from bypass.site.describe import check_rules, places_of
+from bypass.text import environment_name
 
 
 @dataclass(slots=True)

@@ -7,12 +7,11 @@ import msgspec
 
 from bypass.cli.console import messages_of, print_facts, verbosity_options
 from bypass.cli.lazy import ExamplesCommand
-from bypass.cli.reloading import words
-from bypass.config import environment_name
 from bypass.errors import BypassError, UnavailableError
 from bypass.reload.control import ask, find_server
 from bypass.reload.control import runtime_folder as folder_of
-from bypass.reload.reloader import Reloaded
+from bypass.reload.outcome import Reloaded
+from bypass.text import environment_name
 
 HELP = """Have the running server compile its site anew and serve it.
 
@@ -60,4 +59,4 @@ def reload(
     if as_json:
         print_facts({"server": server.about, "reloaded": facts})
     else:
-        messages_of(context).say(f"{server}: {words(msgspec.convert(facts, Reloaded))}")
+        messages_of(context).say(f"{server}: {msgspec.convert(facts, Reloaded)}")

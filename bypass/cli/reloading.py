@@ -16,12 +16,11 @@ from bypass.config import ServeOptions
 from bypass.errors import BypassError, UnavailableError
 from bypass.reload.control import ControlSocket, Facts, runtime_folder
 from bypass.reload.maker import ImageMaker
-from bypass.reload.reloader import Reloaded, Reloader
+from bypass.reload.outcome import Reloaded
+from bypass.reload.reloader import Reloader
 from bypass.reload.watch import Watcher
 from bypass.serve.server import Server
 from bypass.site.image import SiteImage
-from bypass.site.text import format_bytes
-from bypass.text import plural
 
 
 def maker_for(options: ServeOptions, config: Path | None) -> ImageMaker:
@@ -64,14 +63,7 @@ def report(messages: Messages, outcome: Reloaded | BypassError) -> None:
     if isinstance(outcome, BypassError):
         messages.error(f"not reloaded, the site is served as before: {outcome}")
     else:
-        messages.say(words(outcome))
-
-
-def words(outcome: Reloaded) -> str:
-    return (
-        f"reloaded: {plural(outcome.files, 'file')}, {format_bytes(outcome.image_bytes)} of packets,"
-        f" in {outcome.seconds:.2f} s"
-    )
+        messages.say(str(outcome))
 
 
 def about(server: Server, options: ServeOptions) -> Facts:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from bypass.errors import BypassError, UnavailableError
+from bypass.reload.outcome import Reloaded
 from bypass.serve.notify import notify
 from bypass.site.image import SiteImage
 from bypass.site.outside import Bodies
@@ -29,16 +29,6 @@ class Serving(Protocol):
     def image_taken(self) -> bool: ...
 
     def images_held(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """making_s: until the image was there; seconds: until the first request could be answered from it."""
-
-    files: int
-    image_bytes: int
-    making_s: float
-    seconds: float
 
 
 Report = Callable[[Reloaded | BypassError], None]

@@ -53,6 +53,7 @@ class SiteBuilder:
         self._mapped: mmap.mmap | None = None
         self._config: SiteConfig | None = None
         self._rules: tuple[object, ...] = ()
+        self._left_out: set[tuple[int, int]] = set()
         self._scans: list[Scan] = []
         self._summary: SiteSummary | None = None
         self.patched = False
@@ -83,8 +84,9 @@ class SiteBuilder:
         places = places_of(self._root, config)
         rules = rules_stamp(places, config.folder)
         left_out = {*exclude, *secret_files((place.settings for place in places), config)}
-        scans = [scan_place(place, left_out) for place in places]
-        same = config == self._config and rules == self._rules
+        same = (config, rules, left_out) == (self._config, self._rules, self._left_out)
+        last = self._scans if same else [None] * len(places)
+        scans = [scan_place(place, left_out, old) for place, old in zip(places, last, strict=True)]
         try:
             if not same:
                 raise CannotPatch
@@ -93,7 +95,7 @@ class SiteBuilder:
         except CannotPatch:
             summary = self._compile(fd, config, places, scans, now_ns, progress)
             self.patched = False
-        self._config, self._rules, self._scans = config, rules, scans
+        self._config, self._rules, self._left_out, self._scans = config, rules, left_out, scans
         summary = replace(summary, seconds=time.monotonic() - started)
         self._summary = summary
         self._hold(fd)
@@ -202,14 +204,17 @@ def _changed(old: list[Scan], new: list[Scan], unsettled: Collection[bytes]) -> 
     if len(old) != len(new):
         raise CannotPatch
     for number, (before, after) in enumerate(zip(old, new, strict=True)):
-        if len(before.assets) != len(after.assets):
+        if after.changed is None:
             raise CannotPatch
-        for one, other in zip(before.assets, after.assets, strict=True):
-            if one == other and (not unsettled or other.path not in unsettled):
-                continue
-            if one.url != other.url or one.path != other.path or len(changed) >= MOST_CHANGES:
+        places = set(after.changed)
+        if unsettled:
+            places.update(place for place, asset in enumerate(after.assets) if asset.path in unsettled)
+        if len(changed) + len(places) > MOST_CHANGES:
+            raise CannotPatch
+        for place in sorted(places):
+            if before.assets[place].path != after.assets[place].path:
                 raise CannotPatch
-            changed.append((number, other))
+            changed.append((number, after.assets[place]))
     return changed
 
 

@@ -27,8 +27,9 @@ from bypass.site.limits import default_limit_bytes
 from bypass.site.outside import LargeFile
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
-from bypass.site.scan import Asset, Skipped
+from bypass.site.scan import Asset
 from bypass.site.sections import HEADER, Header, Sections
+from bypass.site.skipped import Skipped
 from bypass.site.source import Tick, changed, read_into
 from bypass.site.text import format_bytes, printable
 

@@ -38,7 +38,8 @@ from bypass.site.rules.lines import MOST_FILE_BYTES
 from bypass.site.rules.pattern import Pattern
 from bypass.site.rules.redirects import RedirectRule, make_rule, parse_redirects
 from bypass.site.rules.settings import RedirectTable, RewriteTable, SiteConfig, SiteSettings
-from bypass.site.scan import Scan, ScanPolicy, Skipped, scan
+from bypass.site.scan import Scan, ScanPolicy, scan
+from bypass.site.skipped import Skipped
 
 NOTHING_SET = SiteConfig()
 _Rule = TypeVar("_Rule", RedirectRule, HeaderRule)
@@ -94,9 +95,9 @@ def places_of(root: Path | None, config: SiteConfig) -> list[Place]:
     return places
 
 
-def scan_place(place: Place, exclude: Collection[tuple[int, int]] = ()) -> Scan:
-    """exclude: (device, inode) of files to leave out. Raises SiteError."""
-    return scan(place.root, exclude=exclude, policy=_policy(place.settings))
+def scan_place(place: Place, exclude: Collection[tuple[int, int]] = (), last: Scan | None = None) -> Scan:
+    """exclude: (device, inode) of files to leave out. last: of the same place and `exclude`."""
+    return scan(place.root, exclude=exclude, policy=_policy(place.settings), last=last)
 
 
 def rules_stamp(places: Iterable[Place], folder: Path) -> tuple[object, ...]:
@@ -166,7 +167,7 @@ def _hosts(work: _Work, place: Place, found: Scan) -> list[Host]:
     root, settings, names, default = place.root, place.settings, place.names, place.default
     redirects = _redirects(root, settings)
     headers = _rules_file(root, settings.headers_file, parse_headers)
-    _add_skipped(work.account.skipped, found.skipped)
+    work.account.skipped.add(found.skipped)
     types = ContentTypes(settings.types, settings.charset)
     forms = make_forms(found.assets, types, settings.compression, work.recall, work.step, work.threads)
     _count(work.account, forms, types)
@@ -281,11 +282,6 @@ def _policy(settings: SiteSettings) -> ScanPolicy:
     )
     leave_out = (lambda url: any(pattern.matches(url) for pattern in patterns)) if patterns else None
     return ScanPolicy(settings.hidden, settings.symlinks, names, leave_out)
-
-
-def _add_skipped(total: Skipped, more: Skipped) -> None:
-    for name, count in more.counts().items():
-        setattr(total, name, getattr(total, name) + count)
 
 
 def _count(account: Account, forms: Forms, types: ContentTypes) -> None:

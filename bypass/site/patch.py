@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from bypass._engine import body_sums, folded_sum, image_checksum
+from bypass._engine import body_sums, folded_sum, image_checksum, move_places
 from bypass.site.heads import etag, http_date
 from bypass.site.layout import (
     ALIGN,
@@ -82,12 +82,18 @@ class Track:
     def is_in_place(self) -> bool:
         return not any(self._shifts)
 
-    def all_moved(self, places: list[int], base: int = 0) -> list[int]:
-        """moved() plus `base` of each."""
-        if self.is_in_place:
-            return [place + base for place in places] if base else places
-        shifts, begins = self._shifts, self._places
-        return [place + base + shifts[bisect_left(begins, place)] for place in places]
+    def move_all(
+        self, words: memoryview | array.array[int], first: int, step: int, base: int = 0, unit: int = 1
+    ) -> None:
+        """moved() plus `base` of the words first, first + step ...; unit: they count so many octets from the
+        section's start, not octets from the image's."""
+        if self.is_in_place and not base:
+            return
+        start = self.start if unit > 1 else 0
+        begins = array.array("Q", [(place - start) // unit for place in self._places])
+        move_places(
+            words, first, step, begins, array.array("q", [(by + base) // unit for by in self._shifts])
+        )
 
     @property
     def octets(self) -> int:
@@ -126,7 +132,9 @@ class Patched:
 
     def places_of(self, offsets: list[int]) -> list[int]:
         """Where the bodies that began at `offsets` in the last image begin in the new one."""
-        return self.bodies.all_moved(offsets, self.base)
+        places = array.array("Q", offsets)
+        self.bodies.move_all(places, 0, 1, self.base)
+        return places.tolist()
 
 
 def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
@@ -149,12 +157,12 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
     )
     base = new.bodies_offset - lie.bodies_offset
     words = memoryview(records).cast("Q")
-    words[_HEAD::_WORDS] = _words(head_track.all_moved(words[_HEAD::_WORDS].tolist()))
-    words[_BODY::_WORDS] = _words(_moved_bodies(records, words[_BODY::_WORDS].tolist(), body_track, base))
-    if not sum_track.is_in_place:
-        start = lie.sums_offset
-        places = [2 * first + start for first in words[_SUMS::_WORDS].tolist()]
-        words[_SUMS::_WORDS] = _words([(at - start) // 2 for at in sum_track.all_moved(places)])
+    head_track.move_all(words, _HEAD, _WORDS)
+    sum_track.move_all(words, _SUMS, _WORDS, unit=2)
+    numbers = _large_bodies(records)
+    body_track.move_all(words, _BODY, _WORDS, base)
+    for place, number in numbers.items():
+        words[place] = number
     os.ftruncate(fd, 0)
     os.posix_fallocate(fd, 0, new.image_bytes)
     with mmap.mmap(fd, new.image_bytes) as mapped, memoryview(mapped) as image:
@@ -169,13 +177,12 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
     return Patched(body_track, base, new.image_bytes)
 
 
-def _moved_bodies(records: bytearray, places: list[int], track: Track, base: int) -> list[int]:
-    """Where they lie now; a large body has no place but a number, and keeps it."""
-    moved = track.all_moved(places, base)
-    for number, flags in enumerate(memoryview(records).cast("H")[_FLAGS_AT :: RESPONSE.size // 2].tolist()):
-        if flags & RESPONSE_LARGE:
-            moved[number] = places[number]
-    return moved
+def _large_bodies(records: bytearray) -> dict[int, int]:
+    """Of records whose body has no place but a number: in which word of 8 octets that is, and it."""
+    words = memoryview(records).cast("Q")
+    flags = memoryview(records).cast("H")[_FLAGS_AT :: RESPONSE.size // 2].tolist()
+    large = (number * _WORDS + _BODY for number, each in enumerate(flags) if each & RESPONSE_LARGE)
+    return {place: words[place] for place in large}
 
 
 def _changed_records(
@@ -221,7 +228,3 @@ def _sums(content: bytes) -> bytes:
     sums = memoryview(bytearray(2 * sums_of(len(content)))).cast("H")
     body_sums(content, sums)
     return sums.tobytes()
-
-
-def _words(values: list[int]) -> array.array[int]:
-    return array.array("Q", values)

@@ -7,7 +7,7 @@ are octets. A connection without a flight block (NULL) never has more than a few
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cython_ext.tcp.conn cimport CONN_NEWRENO, TcpConn, conn_flight, tick_of
+from cython_ext.tcp.conn cimport CONN_CWR_DUE, CONN_ECN, CONN_NEWRENO, TcpConn, conn_flight, tick_of
 from cython_ext.tcp.flight cimport RTT_NONE, Flight
 from cython_ext.wire.seqnum cimport seq_le
 
@@ -61,9 +61,9 @@ cdef inline void congestion_acked(
 
 
 cdef inline uint32_t reno_step(const TcpConn *conn, uint32_t octets, double alpha) noexcept nogil:
-    """RFC 5681 3.1 with byte counting (RFC 3465, L=2)."""
-    cdef uint32_t mss = conn.mss
-    return max(<uint32_t>(alpha * mss * min(octets, 2 * mss) / conn.cwnd), <uint32_t>1)
+    """RFC 5681 3.1 with byte counting (RFC 3465 2.1), RFC 9438 4.3: every octet counts, however few ACKs the peer
+    sends; alpha segments a window at most."""
+    return max(<uint32_t>(alpha * conn.mss * min(octets, conn.cwnd) / conn.cwnd), <uint32_t>1)
 
 
 cdef inline void slow_start(TcpConn *conn, Flight *flight, uint32_t octets) noexcept nogil:
@@ -146,6 +146,8 @@ cdef inline void congestion_reduce(TcpConn *conn, Flight *flight) noexcept nogil
     conn.w_max = <uint32_t>(conn.cwnd * 0.85) if conn.cwnd < conn.w_max else conn.cwnd
     conn.epoch_at = 0
     conn.ssthresh = max(<uint32_t>(out * factor), 2 * <uint32_t>conn.mss)
+    if conn.flags & CONN_ECN:
+        conn.flags |= CONN_CWR_DUE      # RFC 3168 6.1.2: for whatever reason
     if flight != NULL:
         flight.css_rounds = 0
 

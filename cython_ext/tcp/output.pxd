@@ -60,6 +60,17 @@ cdef inline void conn_finish(
     tcp_store_checksum(tcp, sum_fold(total + swap_be16(<uint16_t>(header_bytes + payload_bytes))))
 
 
+cdef inline uint32_t tcp_offer(const TcpConn *conn, uint32_t window, uint32_t buffer) noexcept nogil:
+    """What we say that we take, of the `window` octets we could, of `buffer` octets in all. Where less than a
+    segment is open, the edge stays until it can move by a segment or half of the buffer: no crumbs (RFC 9293
+    3.8.6.2.2)."""
+    cdef uint32_t known = conn.rcv_edge - conn.rcv_nxt
+    cdef uint32_t least = min(<uint32_t>conn.mss, buffer // 2)
+    if known < least and window > known and window - known < least:
+        return known
+    return window
+
+
 cdef inline uint32_t tcp_emit(
     TcpConn *conn, const Local *local, const uint8_t *mac, uint8_t *frame,
     uint32_t seq, uint8_t flags, uint32_t payload_bytes, uint16_t payload_sum,

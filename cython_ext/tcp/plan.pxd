@@ -119,8 +119,9 @@ cdef inline bint plan_probe(const TcpConn *conn, TcpPlan *plan) noexcept nogil:
         plan.offset = out
         plan.again = False
         plan.octets = <uint32_t>min(min(conn.send_queue - out, <uint64_t>(conn.snd_wnd - out)), <uint64_t>conn.mss)
-        if out + <uint64_t>plan.octets == conn.send_queue:
-            plan.flags |= TCP_PSH | (TCP_FIN if conn.flags & CONN_FIN_QUEUED else 0)
+        plan.flags |= TCP_PSH
+        if out + <uint64_t>plan.octets == conn.send_queue and conn.flags & CONN_FIN_QUEUED:
+            plan.flags |= TCP_FIN
         return True
     return plan_range(conn, conn.snd_nxt - back, conn.snd_nxt, conn.mss, plan)
 

@@ -14,12 +14,12 @@ from cython_ext.tcp.conn cimport (
     conn_flight, conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport rto_arm, rto_ticks
-from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit
+from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit, tcp_offer
 from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
 from cython_ext.tcp.reassembly cimport SACK_BLOCKS_MOST, SackBlocks, sack_add, sack_from
 from cython_ext.tcp.syn cimport syn_ack_emit
 from cython_ext.wire.tcp cimport TCP_ACK, TCP_RST
-from cython_ext.worker.service cimport SESSION_BROKEN, Session
+from cython_ext.worker.service cimport REQUEST_BUFFER_BYTES, SESSION_BROKEN, Session
 from cython_ext.worker.session cimport session_window
 from cython_ext.worker.source cimport source_fill
 from cython_ext.worker.state cimport (
@@ -97,6 +97,10 @@ cdef inline void await_body(Worker *worker, uint32_t number) noexcept nogil:
         output_park(worker, number)
 
 
+cdef inline uint32_t offered_window(const TcpConn *conn, const Session *session) noexcept nogil:
+    return tcp_offer(conn, session_window(session), REQUEST_BUFFER_BYTES)
+
+
 cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64_t now_ns) noexcept nogil:
     """Sends what windows and frames allow; puts the rest off."""
     cdef TcpConn *conn = &worker.table.conns[number]
@@ -124,7 +128,7 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
                 break
         frame.bytes = tcp_emit(
             conn, &worker.local, port.mac, frame.data, plan.seq, plan.flags, plan.octets, total,
-            session_window(session), plan.octets > 0 and not plan.again and not conn.flags & CONN_PROBE, NULL,
+            offered_window(conn, session), plan.octets > 0 and not plan.again and not conn.flags & CONN_PROBE, NULL,
             now_ns,
         )
         port_send(worker, port, &frame)
@@ -168,7 +172,7 @@ cdef inline void send_bare(
         fill_sack(worker, number, &sack)
     frame.bytes = tcp_emit(
         conn, &worker.local, port.mac, frame.data, conn.snd_max, flags, 0, 0,
-        session_window(&worker.sessions[number]), False, &sack, now_ns,
+        offered_window(conn, &worker.sessions[number]), False, &sack, now_ns,
     )
     if flags & TCP_RST:
         count(&worker.counters, C_RST_SENT)

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bypass.config import KEYS, ServeOptions, environment_name, resolve
+from bypass.config import KEYS, ServeOptions, resolve
 from bypass.errors import ConfigError, ExitCode
+from bypass.text import environment_name
 
 
 def _file(folder: Path, text: str) -> Path:

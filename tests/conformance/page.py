@@ -16,7 +16,8 @@ of them are here.
 
 A name that ends in `.tcp` is a script: it is played on this server in virtual time, and where it is marked
 “common” on Linux too, over a veth pair. Where the two disagree the script says so, and a test asserts that
-they still do.
+they still do. Every supported rule has a script, but for those that are marked “not on the wire”, with the
+reason.
 """
 
 PACING = """## Pacing
@@ -44,6 +45,8 @@ def _row(row: Row) -> str:
     key = row.key
     support = f"no: {row.refused}" if row.refused else "yes"
     tests = ", ".join(f"`{_short(test)}`" for test in row.tests) or "–"
+    if row.off_wire:
+        tests += f"; not on the wire: {row.off_wire}"
     return f"| {key.rfc} | {key.section} | {key.level} | {key.words} | {support} | {tests} |"
 
 

@@ -3,7 +3,8 @@
 A rule is stated where it is proved: `@pytest.mark.rfc(rfc, section, level, words)` on a test, or a `rule:`
 line of a script in tests/scripts. A requirement numbered in RFC 9293 Appendix B is marked
 `@pytest.mark.rfc("9293", "MUST-13")`: its section and words are in appendix_b.txt. What is refused, or does
-not apply, is a line of refused.txt with its reason. Nothing is imported or run here: sources are read.
+not apply, is a line of refused.txt with its reason. Every supported rule has a script, or is a line of
+off_wire.txt with the reason why no segment can show it. Nothing is imported or run here: sources are read.
 """
 
 from __future__ import annotations
@@ -66,11 +67,19 @@ class Key:
 
 @dataclass
 class Row:
-    """One rule. Either `tests` (path::name) prove it or `refused` says why it is not followed."""
+    """One rule. Either `tests` (path::name) prove it or `refused` says why it is not followed.
+
+    off_wire: why none of the tests is a script.
+    """
 
     key: Key
     tests: list[str] = field(default_factory=list)
     refused: str = ""
+    off_wire: str = ""
+
+    @property
+    def scripts(self) -> list[str]:
+        return [test for test in self.tests if test.endswith(".tcp")]
 
 
 def appendix_b() -> dict[str, tuple[str, str]]:
@@ -84,14 +93,24 @@ def collect(root: Path = ROOT) -> list[Row]:
     for where, parts in _proofs(root):
         key = _key(where, parts)
         rows.setdefault(key, Row(key)).tests.append(where)
-    for rfc, section, level, words, why in _lines(HERE / "refused.txt", 5):
-        key = _key("refused.txt", [rfc, level] if NUMBERED.match(level) else [rfc, section, level, words])
-        if key.section != section:
-            raise RuleError(f"refused.txt: {level} is in section {key.section}, not {section}")
+    for key, why in _reasons("refused.txt"):
         if key in rows:
             raise RuleError(f"refused.txt: {key} is refused and proved by {rows[key].tests}")
         rows[key] = Row(key, refused=why)
+    for key, why in _reasons("off_wire.txt"):
+        if key not in rows or rows[key].refused:
+            raise RuleError(f"off_wire.txt: {key} is no supported rule")
+        rows[key].off_wire = why
     return sorted(rows.values(), key=_order)
+
+
+def _reasons(name: str) -> Iterator[tuple[Key, str]]:
+    """The rules of a data file, each with its reason."""
+    for rfc, section, level, words, why in _lines(HERE / name, 5):
+        key = _key(name, [rfc, level] if NUMBERED.match(level) else [rfc, section, level, words])
+        if key.section != section:
+            raise RuleError(f"{name}: {level} is in section {key.section}, not {section}")
+        yield key, why
 
 
 def _proofs(root: Path) -> Iterator[tuple[str, list[str]]]:

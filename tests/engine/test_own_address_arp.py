@@ -41,14 +41,15 @@ def announcement() -> bytes:
     return EVERYONE_MAC + SERVER_MAC + head + SERVER_MAC + OURS + bytes(6) + OURS
 
 
-@pytest.mark.rfc("5227", "2.6", "SHOULD", "requests for our address are answered")
+@pytest.mark.rfc("5227", "2.6", "SHOULD", "ARP replies are not broadcast")
+@pytest.mark.rfc("5227", "2.5", "MUST", "requests for our address are answered")
 @pytest.mark.parametrize("to", [EVERYONE_MAC, SERVER_MAC])
 def test_who_asks_for_our_address_is_told(host: Host, to: bytes) -> None:
     assert answers(host, arp(PEER, OURS, to=to)) == [reply(PEER)]
     assert host.count("arp_replies") == 1
 
 
-@pytest.mark.rfc("5227", "2.1.1", "MUST", "a probe for our address is answered")
+@pytest.mark.rfc("5227", "2.5", "MUST", "a probe for our address is answered")
 def test_a_probe_is_answered_so_that_its_sender_gives_up(host: Host) -> None:
     assert answers(host, arp(bytes(4), OURS)) == [reply(bytes(4))]
 

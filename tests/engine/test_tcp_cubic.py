@@ -29,12 +29,13 @@ class Rounds:
         self.flight = self.peer.get()
         self.rtt_ms = rtt_ms
 
-    def round(self, lost: int = 0, rtt_ms: float | None = None) -> int:
-        """All of the flight but its first `lost` segments arrives; how many segments that sends."""
+    def round(self, lost: int = 0, rtt_ms: float | None = None, *, one_ack: bool = False) -> int:
+        """All of the flight but its first `lost` segments arrives; how many segments that sends.
+        one_ack: the peer acknowledges all of it together."""
         self.host.now += round((rtt_ms or self.rtt_ms) * MS)
         start, base = self.flight[0].seq, self.peer.irs or 0
         answers: list[Got] = []
-        for got in self.flight[lost:]:
+        for got in self.flight[-1:] if one_ack else self.flight[lost:]:
             end = got.seq + got.size
             if lost:
                 hole = self.flight[lost].seq
@@ -83,6 +84,19 @@ def test_on_a_short_path_the_window_grows_as_renos(make_host: MakeHost) -> None:
     alpha = 3 * (1 - BETA) / (1 + BETA)
     assert seen[10] == pytest.approx(0.7 * 20 + alpha * 11, abs=2), seen
     assert seen[-1] - seen[13] == pytest.approx(10, abs=3), "one segment a round beyond W_max"
+
+
+@pytest.mark.rfc("9438", "4.3", "MUST", "the window is never below that of a Reno with the same reduction")
+@pytest.mark.parametrize("congestion", ["cubic", "newreno"])
+def test_an_ack_of_a_whole_flight_grows_the_window_by_it(make_host: MakeHost, congestion: str) -> None:
+    """Busy receivers acknowledge a whole flight at a time; what counts is what has arrived."""
+    seen = []
+    for one_ack in (False, True):
+        rounds = Rounds(make_host(tx_frames=4096, congestion=congestion), 10)
+        rounds.round()
+        rounds.recover()
+        seen.append([rounds.round(one_ack=one_ack) for _ in range(12)])
+    assert seen[1][-1] >= seen[0][-1] - 1 > seen[0][0] + 3, seen
 
 
 @pytest.mark.rfc("9438", "4.7", "SHOULD", "fast convergence: a second loss below W_max lowers W_max further")

@@ -154,6 +154,7 @@ def test_the_probe_is_new_octets_if_there_are_any(host: Host) -> None:
     host.until_sent(500)
     (probe,) = peer.taken()
     assert probe.seq == flight[-1].seq + MSS and host.count("retransmitted") == 0
+    assert "P" in probe.flags, "so that a peer does not delay the ACK which the probe asks for"
     assert host.count("tail_loss_probes") == 1
 
 

@@ -51,7 +51,7 @@ def test_a_scale_above_14_counts_as_14(host: Host, scale: int) -> None:
     assert host.count("retransmitted") == 0
 
 
-@pytest.mark.rfc("7323", "1.3", "MUST", "without an offer in both SYNs nothing is scaled")
+@pytest.mark.rfc("7323", "2.2", "MUST", "without an offer in both SYNs nothing is scaled")
 def test_without_scaling_the_window_is_what_it_says(host: Host) -> None:
     peer = Peer(host, window=3000).connect()
     peer.request("/b1m")

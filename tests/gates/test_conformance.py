@@ -9,6 +9,10 @@ import pytest
 from tests.conformance.page import PAGE, current
 from tests.conformance.rules import NUMBERED, RFCS, Row, RuleError, appendix_b, collect, marks
 
+OFF_WIRE_MOST = 12
+SCRIPTED = {"9293", "5961", "6528", "6056", "6191", "7323", "6691", "4987", "5227"}
+"""RFCs of whose supported rules every one has a script, or a reason why none can show it."""
+
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
@@ -23,6 +27,13 @@ def test_the_page_is_what_the_tests_say() -> None:
 def test_every_row_has_a_test_or_a_reason(rows: list[Row]) -> None:
     assert [row.key for row in rows if bool(row.tests) == bool(row.refused)] == []
     assert [row.key for row in rows if row.refused and len(row.refused) < 15] == []
+
+
+def test_every_supported_rule_has_a_script_or_cannot_have_one(rows: list[Row]) -> None:
+    wanted = [row for row in rows if row.tests and row.key.rfc in SCRIPTED]
+    assert [row.key for row in wanted if bool(row.scripts) == bool(row.off_wire)] == []
+    assert [row.key for row in rows if row.off_wire and len(row.off_wire) < 15] == []
+    assert sum(bool(row.off_wire) for row in rows) <= OFF_WIRE_MOST
 
 
 def test_every_test_that_is_named_exists(rows: list[Row], root: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from bypass.errors import BypassError, SiteError, UnavailableError
-from bypass.reload.reloader import Reloaded, Reloader
+from bypass.reload.outcome import Reloaded
+from bypass.reload.reloader import Reloader
 from bypass.reload.watch import Watcher
 from bypass.site.image import SiteImage, open_image
 from bypass.site.output import compile_to_memfd

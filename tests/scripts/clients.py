@@ -17,14 +17,24 @@ from tests.scripts.servers import engine_slack
 from tests.scripts.wire import Responses, Seen, read
 
 
+def request_of(options: Mapping[str, int | str]) -> bytes:
+    """request=N in the header of a script: a request of N octets."""
+    lacking = int(options.get("request", len(REQUEST))) - len(REQUEST)
+    if lacking == 0:
+        return REQUEST
+    return REQUEST[:-2] + b"X: " + b"x" * (lacking - 5) + b"\r\n\r\n"
+
+
 class EngineDial:
     """A ClientEngine that opens at the start; its time moves only while a script waits."""
 
     side = "ours"
-    request_bytes = len(REQUEST)
 
     def __init__(self, options: Mapping[str, int | str], version: int = 4) -> None:
-        self._options, self._version = options, version
+        self._request = request_of(options)
+        self.request_bytes = len(self._request)
+        self._options = {name: value for name, value in options.items() if name != "request"}
+        self._version = version
         self.engine = self._made(bytes(range(16)), START)
         self.link = Link(SERVER_MAC, CLIENT_MAC, SERVER[version], CLIENT[version])
         self.port, self.responses = PORT, Responses()
@@ -40,7 +50,7 @@ class EngineDial:
             target_port=PORT,
             mac=CLIENT_MAC,
             target_mac=SERVER_MAC,
-            request=REQUEST,
+            request=self._request,
             secret=secret,
             now_ns=now_ns,
             **self._options,  # type: ignore[arg-type]
@@ -90,10 +100,10 @@ class LinuxDial(LinuxWire):
     """Sockets at the server's end of the pair that connect to an address that no kernel has, ask, read
     the response and close, as our client does."""
 
-    request_bytes = len(REQUEST)
-
-    def __init__(self, lab: LinuxLab, version: int = 4) -> None:
+    def __init__(self, lab: LinuxLab, options: Mapping[str, int | str], version: int = 4) -> None:
         super().__init__(lab, version)
+        self._request = request_of(options)
+        self.request_bytes = len(self._request)
         self.port = PORT
         self.sockets: dict[socket.socket, bytes] = {}
         self.asked: set[socket.socket] = set()
@@ -125,7 +135,7 @@ class LinuxDial(LinuxWire):
             with contextlib.suppress(BlockingIOError):
                 try:
                     if client not in self.asked:
-                        client.send(REQUEST)
+                        client.send(self._request)
                         self.asked.add(client)
                     octets = client.recv(65536)
                     self.sockets[client] += octets
@@ -146,9 +156,9 @@ class LinuxDial(LinuxWire):
 
 
 @contextlib.contextmanager
-def linux_dial(lab: LinuxLab, version: int = 4) -> Iterator[LinuxDial]:
+def linux_dial(lab: LinuxLab, options: Mapping[str, int | str], version: int = 4) -> Iterator[LinuxDial]:
     """A client of Linux that opens at once; its sockets are closed behind the block."""
-    wire = LinuxDial(lab, version)
+    wire = LinuxDial(lab, options, version)
     try:
         yield wire
     finally:

@@ -35,6 +35,8 @@ class Script:
     steps: tuple[Step, ...]
     opens: bool = False
     """The other side is a client."""
+    claims: bool = False
+    """The other side is a start of ours that asks for an address."""
     version: int = 4
     """Of IP."""
 
@@ -93,7 +95,7 @@ def _script(path: Path, header: dict[str, list[str]], steps: list[Step]) -> Scri
     demand(path, 1, bool(header.get("rule")), "at least one rule", "none")
     demand(path, 1, runs == "common" or (len(reason) > 10 and reason != runs), "common, or a reason", runs)
     demand(path, 1, bool(steps), "steps", "none")
-    demand(path, 1, one("opens") in ("", "theirs"), "opens: theirs", one("opens"))
+    demand(path, 1, one("opens") in ("", "theirs", "claims"), "theirs or claims", one("opens"))
     demand(path, 1, version in ("4", "6"), "ip: 4 or 6", version)
     script = Script(
         path,
@@ -104,6 +106,7 @@ def _script(path: Path, header: dict[str, list[str]], steps: list[Step]) -> Scri
         {name: _setting(value) for name, _, value in (part.partition("=") for part in one("engine").split())},
         tuple(steps),
         one("opens") == "theirs",
+        one("opens") == "claims",
         int(version),
     )
     same = script.differs == bool(script.linux)

@@ -148,7 +148,7 @@ class LinuxLab:
                 leaving[one] = leaving.get(one, b"") + response
                 continue
             with contextlib.suppress(OSError):
-                one.sendall(response)
+                one.sendall(response, socket.MSG_MORE)
                 one.shutdown(socket.SHUT_WR)
         return bool(octets) or one in leaving
 

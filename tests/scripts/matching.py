@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -77,7 +78,7 @@ def _of_tcp(step: Step, seen: Seen, one: Conversation, value: Value) -> list[str
     for name, wanted in (("psh", True), ("nopsh", False)):
         if name in step.fields and ("P" in seen.flags) != wanted:
             found.append(f"flags {seen.flags}")
-    if "opts" in step.fields and seen.raw_options.hex() != step.fields["opts"][0].strip("-"):
+    if "opts" in step.fields and not _same_octets(step.fields["opts"][0], seen.raw_options):
         found.append(f"opts {seen.raw_options.hex()}")
     if "data" in step.fields and not seen.payload.startswith(octets(step.fields["data"][0])):
         found.append(f"data {seen.payload[:40]!r}")
@@ -86,6 +87,11 @@ def _of_tcp(step: Step, seen: Seen, one: Conversation, value: Value) -> list[str
         if wanted_blocks != blocks(seen):
             found.append(f"sack {blocks(seen)}")
     return found + _foreign(seen, one)
+
+
+def _same_octets(text: str, octets: bytes) -> bool:
+    """text: hexadecimal, a dot for any digit; - for none at all."""
+    return re.fullmatch(text.strip("-"), octets.hex()) is not None
 
 
 def blocks(seen: Seen) -> list[tuple[int, int]]:

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
+from tests.scripts.claims import ClaimWire
 from tests.scripts.clients import linux_dial
 from tests.scripts.language import Script
 from tests.scripts.linux import LinuxLab, LinuxWire
 from tests.scripts.play import Play
 from tests.scripts.values import ScriptError
 
-AT_ONCE = 16
+AT_ONCE = 12
+PLAYS_MOST = 3
 AS_WRITTEN = "test_linux"
+AS_START = "test_a_start_of_ours"
 AS_OURS = "test_the_disagreement_still_exists"
-"""The tests, and so the kinds of play: with the steps for Linux, or with those for our engine."""
+"""The tests, and so the kinds of play: with the steps for Linux, for our start, or for our engine."""
 
 
 class Plays:
@@ -39,19 +42,28 @@ class Plays:
 
     def _play(self, kind: str, script: Script) -> None:
         side = "ours" if kind == AS_OURS else None
-        if script.opens:
-            with linux_dial(self.lab, script.version) as client:
+        if script.claims:
+            with ClaimWire(self.lab, script.version) as wire:
+                Play(script, wire).run()
+        elif script.opens:
+            with linux_dial(self.lab, script.engine, script.version) as client:
                 Play(script, client, side).run()
         else:
             congestion = str(script.engine.get("congestion", "newreno"))
             Play(script, LinuxWire(self.lab, script.version, congestion), side).run()
 
     def result(self, kind: str, script: Script) -> None:
-        """Waits for a play. ScriptError: it did not go as written. One for Linux that failed among others is
-        played once more: a machine with much to do is late, and times are what scripts are about."""
-        try:
-            self._futures[kind, script.path.name].result()
-        except ScriptError:
-            if kind == AS_OURS:
-                raise
-            self._play(kind, script)
+        """Waits for a play. ScriptError: it did not go as written, nor when it was played again: a busy
+        machine is late, but what Linux does otherwise it does each time."""
+        plays = 1 if kind == AS_OURS else PLAYS_MOST
+        for number in range(1, plays + 1):
+            try:
+                if number == 1:
+                    self._futures[kind, script.path.name].result()
+                else:
+                    self._play(kind, script)
+            except ScriptError:
+                if number == plays:
+                    raise
+            else:
+                return

@@ -13,7 +13,7 @@ _STEP = re.compile(r"(?:\[(ours|linux)\]\s*)?(?:([+@]\S+)\s+)?(<|>\?|>|none|[a-z
 _FLAGS = re.compile(r"[SAFRPUEC]+$|-$")
 _FRAME = dict.fromkeys(("eth", "to", "src", "dst", "ttl", "df", "ecn", "tos", "id", "vlan", "x"), 1)
 _FRAME |= dict.fromkeys(("badsum", "badipsum"), 0)
-_SEGMENT = "seq ack len win mss scale urg data get raw isn sport dport opts off total frag ipopts cut"
+_SEGMENT = "seq ack len win mss scale urg data get times raw isn sport dport opts off total frag ipopts cut"
 _BARE = "sackok nosackok nots noscale nomss nosack new psh nopsh close"
 _ICMP = "type code mtu quote qlen qsport qdport qsrc qdst seq len target flags lladdr cut"
 _ARP = "op sha spa tha tpa"
@@ -23,7 +23,7 @@ _FIELDS = {
     "arp": dict.fromkeys(_ARP.split(), 1),
 }
 """How many values follow each field."""
-_WORDS = {"none", "conn", "dial", "let", "check", "count", "state", "restart"}
+_WORDS = {"none", "pass", "conn", "dial", "let", "check", "count", "state", "restart"}
 """Steps that are no frame."""
 
 
@@ -71,7 +71,7 @@ def read_step(path: Path, number: int, line: str) -> Step:
     assert match is not None
     only, when, kind, rest = match.groups()
     window = _window(path, number, when) if when else None
-    if kind == "none":
+    if kind in ("none", "pass"):
         return Step(number, line, kind, only, _window(path, number, f"+{rest.strip()}"))
     if kind in _WORDS:
         return Step(number, line, kind, only, window, rest=rest.strip())

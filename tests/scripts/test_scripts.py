@@ -11,12 +11,13 @@ from tests.scripts.clients import EngineDial
 from tests.scripts.language import Script, parse
 from tests.scripts.play import Play
 from tests.scripts.servers import EngineWire
-from tests.scripts.sideways import AS_OURS, AS_WRITTEN, Plays
+from tests.scripts.sideways import AS_OURS, AS_START, AS_WRITTEN, Plays
 from tests.scripts.values import ScriptError
 from tests.scripts.wire import Responses
 
 ALL = [parse(path) for path in sorted(Path(__file__).parent.glob("*.tcp"))]
-SCRIPTS = [script for script in ALL if not script.opens]
+CLAIMS = [script for script in ALL if script.claims]
+SCRIPTS = [script for script in ALL if not (script.opens or script.claims)]
 OPENING = [script for script in ALL if script.opens]
 COMMON = [script for script in ALL if script.common]
 DIFFERING = [script for script in COMMON if script.differs]
@@ -34,6 +35,12 @@ def test_ours(make_host: MakeHost, responses: Responses, script: Script) -> None
 @pytest.mark.parametrize("script", OPENING, ids=names(OPENING))
 def test_our_client(script: Script) -> None:
     Play(script, EngineDial(script.engine, script.version)).run()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("script", CLAIMS, ids=names(CLAIMS))
+def test_a_start_of_ours(linux: Plays, script: Script) -> None:
+    linux.result(AS_START, script)
 
 
 @pytest.mark.root

@@ -1,7 +1,6 @@
 """Under random loss, bypass beside nginx with CUBIC over the same link, in the same run.
 
-At 5 % we deliver what nginx does, and more. At 1 % we aim at that and do not reach it in every run
-(docs/performance.md): there the test only holds what was always reached.
+At 1 % at least what nginx delivers, at 5 % at least 0.9 of it; what was measured is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ import pytest
 
 from bypass.bench.servers import run_bypass, run_nginx
 from bypass.serve.vethpair import VethPair
-from tests.veth.transfers import NICE, fetch
+from tests.veth.transfers import fetch, take_precedence
 from tests.veth.tuning import cubic, dropped, lose, must, no_offloads
 
 SERVER_CPU, CLIENT_CPU = 0, 1
 pytestmark = pytest.mark.alone
 BODY_BYTES = 1_000_000
-PARALLEL = 2
-RUNS, RUNS_MOST = 5, 9
+PARALLEL = 10
+RUNS_MOST = 10
 
 
 @pytest.fixture
@@ -44,20 +43,18 @@ def root() -> Iterator[Path]:
         yield folder
 
 
-def take_precedence(pid: int) -> None:
-    """Before whatever else the machine does: our TCP runs in a process, nginx's in the kernel."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        os.setpriority(os.PRIO_PROCESS, int(thread), NICE)
-
-
 def goodput_mbps(pair: VethPair, pid: int, folder: Path, transfers: int) -> float:
-    """Of the transfers one after the other, from a body's first octet to its last: what a lost SYN or request
-    costs is up to the client's kernel, and a second each time, in which the rest would drown."""
+    """Octets of all bodies by the time from curl's start to its end. It uses its connections again: a lost
+    SYN costs a second, which is up to the client's kernel, and in which the rest would drown."""
     take_precedence(pid)
     urls = [f"http://{pair.server.v4}/large.bin"] * transfers
-    done = fetch(pair.run, folder, urls, parallel=PARALLEL, deadline_s=120, keep=False, cpu=CLIENT_CPU)
+    begun = time.monotonic()
+    done = fetch(
+        pair.run, folder, urls, parallel=PARALLEL, deadline_s=120, keep=False, reuse=True, cpu=CLIENT_CPU
+    )
+    elapsed_s = time.monotonic() - begun
     assert all(one.octets == BODY_BYTES for one in done)
-    return transfers * BODY_BYTES * 8 / 1e6 / sum(one.total_s - one.first_s for one in done)
+    return transfers * BODY_BYTES * 8 / 1e6 / elapsed_s
 
 
 def test_nginx_has_cubic(pair: VethPair, root: Path, tmp_path: Path) -> None:
@@ -74,18 +71,18 @@ def test_nginx_has_cubic(pair: VethPair, root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("percent", "transfers", "least"), [(1, 60, 0.3), (5, 16, 0.9)])
+@pytest.mark.parametrize(("percent", "transfers", "runs", "least"), [(1, 200, 4, 1.0), (5, 60, 2, 0.9)])
 def test_goodput_is_at_least_a_part_of_that_of_nginx(
-    pair: VethPair, root: Path, tmp_path: Path, percent: int, transfers: int, least: float
+    pair: VethPair, root: Path, tmp_path: Path, percent: int, transfers: int, runs: int, least: float
 ) -> None:
-    """Medians of interleaved runs; on a busy machine of more of them, for each run has few timeouts and each
-    timeout weighs as much as many transfers."""
+    """Medians of interleaved runs; of more of them where they do not suffice, for a run has few timeouts
+    and each weighs as much as many transfers."""
     cubic(pair)
     no_offloads(pair)
     lose(pair, percent)
     bypass: list[float] = []
     nginx: list[float] = []
-    while len(bypass) < RUNS or (median(bypass) < least * median(nginx) and len(bypass) < RUNS_MOST):
+    while len(bypass) < runs or (median(bypass) < least * median(nginx) and len(bypass) < RUNS_MOST):
         with run_bypass(pair, root, cpu=SERVER_CPU, poll="balanced") as pid:
             bypass.append(goodput_mbps(pair, pid, tmp_path, transfers))
         with run_nginx(pair, root, cpu=SERVER_CPU, folder=tmp_path) as pid:

@@ -153,7 +153,7 @@ def test_both_addresses_are_announced(pair: VethPair) -> None:
 
 
 @pytest.mark.rfc("5227", "2.1.1", "MUST", "an address that is in use is not taken")
-@pytest.mark.rfc("5227", "2.1.1", "MUST", "an address is probed before it is used")
+@pytest.mark.rfc("5227", "2.1", "MUST", "an address is probed before it is used")
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_address_that_another_station_has_is_refused_with_its_mac(pair: VethPair, version: int) -> None:
     taken = str(pair.client.v4 if version == 4 else pair.client.v6)
