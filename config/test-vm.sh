@@ -33,7 +33,10 @@ make_machine
 wait "${running[0]}"
 running=()
 
-run_tests() { BYPASS_NO_SKIPS=1 BYPASS_PYTHON_DOC=$PWD/.cache/python-doc exec .venv/bin/python -m pytest "$@"; }
+run_tests() {
+    BYPASS_NO_SKIPS=1 BYPASS_PYTHON_DOC=$PWD/.cache/python-doc \
+        exec env --default-signal=INT .venv/bin/python -m pytest "$@"
+}
 if [ $# -gt 0 ]; then
     run_tests "$@" &
     running=($!)

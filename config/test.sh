@@ -28,7 +28,7 @@ config/lint.sh
 
 run_tests() {
     BYPASS_NO_SKIPS=1 BYPASS_NGINX=$PWD/.cache/nginx/usr/sbin/nginx BYPASS_PYTHON_DOC=$PWD/.cache/python-doc \
-        exec .venv/bin/python -m pytest "$@"
+        exec env --default-signal=INT .venv/bin/python -m pytest "$@"
 }
 if [ $# -gt 0 ]; then
     (run_tests "$@")

@@ -1,37 +1,18 @@
 """A skipped test is a failure where everything must run (BYPASS_NO_SKIPS=1, set by `make test`).
 
 Only a skip whose reason starts with "needs hardware:" and says which is left alone.
-
-Signals: a run beside others starts with SIGINT ignored, as a shell's background jobs do, and what it starts
-would inherit that. SIGTERM lets fixtures clean up.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
 HARDWARE = "needs hardware:"
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def orderly_end() -> Iterator[None]:
-    """SIGTERM takes namespaces and machines down, as an interrupt from the keyboard does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def skips_fail() -> bool:

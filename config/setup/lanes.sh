@@ -1,5 +1,8 @@
 # shellcheck shell=bash
 # Several pytest processes beside each other, whose words do not mix. Sourced.
+#
+# A shell starts what it runs beside itself with SIGINT ignored, and so would be all that the tests start:
+# each lane starts pytest through env --default-signal=INT.
 
 running=() # process ids; whoever sources this ends them when it ends itself
 
@@ -27,8 +30,8 @@ run_lanes() {
     return "$failed"
 }
 
-# end_lanes: they clean up, and then it is over
+# end_lanes: they clean up, as after Ctrl-C, and then it is over
 end_lanes() {
-    [ ${#running[@]} -eq 0 ] || kill -TERM "${running[@]}" 2>/dev/null || true
+    [ ${#running[@]} -eq 0 ] || kill -INT "${running[@]}" 2>/dev/null || true
     wait
 }

@@ -31,7 +31,8 @@ def test_lanes_are_ended_with_the_one_that_runs_them() -> None:
     source config/setup/lanes.sh
     trap end_lanes EXIT
     trap 'exit 143' TERM
-    long() { trap 'echo cleaned up >&3; exit' TERM; while :; do sleep 0.05; done; }
+    wait_for_ever='trap "echo cleaned up >&3; exit" INT; while :; do sleep 0.05; done'
+    long() { exec env --default-signal=INT bash -c "$wait_for_ever"; }
     (sleep 0.5; kill -TERM $$) &
     run_lanes long long
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,18 @@ def _make_sites(folder: Path) -> None:
     for site in (small, large):
         command = [sys.executable, "-m", "bypass", "-q", "build", str(site), "-o", f"{site}.img"]
         subprocess.run(command, cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def orderly_end() -> Iterator[None]:
+    """SIGTERM takes machines and namespaces down, as an interrupt from the keyboard does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
