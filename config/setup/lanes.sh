@@ -30,8 +30,17 @@ run_lanes() {
     return "$failed"
 }
 
-# end_lanes: they clean up, as after Ctrl-C, and then it is over
+# end_lanes: they clean up, as after Ctrl-C, and then it is over. One that has not got as far as pytest does not hear
+# it, so it is said again; not at once, or it would interrupt the cleaning up.
 end_lanes() {
-    [ ${#running[@]} -eq 0 ] || kill -INT "${running[@]}" 2>/dev/null || true
+    local process tenths
+    for process in "${running[@]}"; do kill -INT "$process" 2>/dev/null || true; done
+    for process in "${running[@]}"; do
+        for ((tenths = 1; ; tenths++)); do
+            kill -0 "$process" 2>/dev/null || break
+            sleep 0.1
+            [ $((tenths % 100)) -ne 0 ] || kill -INT "$process" 2>/dev/null || true
+        done
+    done
     wait
 }

@@ -37,6 +37,6 @@ def test_lanes_are_ended_with_the_one_that_runs_them() -> None:
     run_lanes long long
     """
     command = ["bash", "-c", f"exec 3>&1; {script}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 143
     assert done.stdout.count("cleaned up") == 2
