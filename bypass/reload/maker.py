@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,7 @@ class ImageMaker:
         self._cpus = cpus
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._heard: float | None = None
         self._changed: set[tuple[int, int]] = set()
 
     def make(self, progress: Progress | None = None) -> SiteImage:
@@ -68,6 +70,7 @@ class ImageMaker:
             "changed": changed,
         }
         try:
+            self._heard = time.monotonic()
             channel.send(json.dumps(request).encode())
             facts, descriptors = self._image(channel, progress)
         except BypassError:
@@ -77,6 +80,8 @@ class ImageMaker:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._heard = None
         try:
             # Made here, or checked, by the process.
             image = open_image(descriptors[0], str(self.path or "site"), made_here=True, huge=True)
@@ -89,6 +94,11 @@ class ImageMaker:
             return image
         finally:
             os.close(descriptors[0])
+
+    def silent_s(self) -> float:
+        """For how long the process has said nothing, seconds; 0 when nothing is asked of it."""
+        heard = self._heard
+        return 0.0 if heard is None else time.monotonic() - heard
 
     def cancel(self) -> None:
         """From another thread: a making under way ends with an error now, also where the process hangs."""
@@ -144,6 +154,7 @@ class ImageMaker:
     def _image(self, channel: socket.socket, progress: Progress | None) -> tuple[Facts, list[int]]:
         while True:
             message, descriptors, whole = _receive(channel)
+            self._heard = time.monotonic()
             if not message:
                 raise self._lost()
             facts = json.loads(message)

@@ -16,9 +16,11 @@ import pytest
 
 from bypass.errors import BypassError, SiteError
 from bypass.reload.maker import ImageMaker
+from bypass.reload.reloader import Reloader
 from bypass.site.files.recall import RACY_NS
 from bypass.site.output import build_image_file, compile_to_memfd
 from bypass.site.source import WINDOW_BYTES
+from tests.reload.test_reloader import FakeServer
 
 
 @pytest.fixture
@@ -136,6 +138,39 @@ def test_a_making_that_hangs_can_be_cancelled(maker: ImageMaker) -> None:
     timer.join()
     assert process.returncode == -signal.SIGKILL
     assert _page(maker) == b"<p>one"
+
+
+def test_a_making_that_hangs_gives_way_to_a_newer_reload(maker: ImageMaker, site: Path) -> None:
+    server = FakeServer()
+    made = Reloader(
+        server,
+        maker.make(),
+        maker.make,
+        print,
+        threading.Event(),
+        cancel=maker.cancel,
+        silent_s=maker.silent_s,
+        hung_s=0.5,
+    )
+    assert maker._process is not None
+    os.kill(maker._process.pid, signal.SIGSTOP)
+    failed: list[BypassError] = []
+
+    def first() -> None:
+        with pytest.raises(BypassError, match="ended unexpectedly") as lost:
+            made.reload()
+        failed.append(lost.value)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    time.sleep(1.5)
+    assert thread.is_alive()  # nobody else waits: it may come back
+    (site / "more.html").write_text("<p>more")
+    assert made.reload().files == 2
+    thread.join()
+    assert len(failed) == 1
+    assert len(server.offered) == 1
+    made.close()
 
 
 def test_one_changed_file_of_100_000_is_made_within_a_second(tmp_path: Path) -> None:
