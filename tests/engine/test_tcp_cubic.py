@@ -99,6 +99,29 @@ def test_an_ack_of_a_whole_flight_grows_the_window_by_it(make_host: MakeHost, co
     assert seen[1][-1] >= seen[0][-1] - 1 > seen[0][0] + 3, seen
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "in congestion avoidance not more than a segment a round trip")
+@pytest.mark.parametrize("congestion", ["cubic", "newreno"])
+def test_acks_of_a_few_octets_each_count_for_no_more_than_they_cover(
+    make_host: MakeHost, congestion: str
+) -> None:
+    """ACK division (Savage et al. 1999): a step below one octet is not rounded up for each of them."""
+    rounds = Rounds(make_host(tx_frames=4096, congestion=congestion), 10)
+    rounds.round()
+    rounds.recover()
+    rounds.round()
+    before = rounds.round()
+    for _ in range(2):
+        rounds.host.now += 10 * MS
+        first, last = rounds.flight[0].seq, rounds.flight[-1].seq + rounds.flight[-1].size
+        rounds.flight = []
+        for number, ack in enumerate(range(first, last, 4)):
+            rounds.peer.send("A", ack=ack)
+            if number % 100 == 0:
+                rounds.flight += rounds.peer.get()
+        rounds.flight += rounds.peer.ask("A", ack=last)
+    assert before <= len(rounds.flight) <= before + 3
+
+
 @pytest.mark.rfc("9438", "4.7", "SHOULD", "fast convergence: a second loss below W_max lowers W_max further")
 def test_a_second_loss_below_the_last_leaves_room_to_others(make_host: MakeHost) -> None:
     rounds = Rounds(make_host(tx_frames=4096, congestion="cubic"), 400)
