@@ -3,9 +3,12 @@
 from typing_extensions import Buffer
 
 class Bench:
-    """An engine on a memory driver and `connections` clients; only the engine's turns are timed."""
+    """An engine on a memory driver and `connections` clients; only the engine's turns are timed.
 
-    def __init__(self, image: Buffer, connections: int, *, log_bytes: int = 0) -> None: ...
+    windows: on large bodies, which are filled between turns, with anything.
+    """
+
+    def __init__(self, image: Buffer, connections: int, *, log_bytes: int = 0, windows: int = 0) -> None: ...
     def open(self) -> float:
         """Opens all connections; nanoseconds of the engine per connection."""
     def get(self, path: bytes, requests: int) -> float:

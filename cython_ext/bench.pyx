@@ -38,7 +38,9 @@ cdef class Bench:
     cdef bytes _request
     cdef object _log_room
 
-    def __init__(self, const uint8_t[::1] image not None, uint32_t connections, *, uint64_t log_bytes=0):
+    def __init__(
+        self, const uint8_t[::1] image not None, uint32_t connections, *, uint64_t log_bytes=0, uint32_t windows=0
+    ):
         cdef WorkerConfig config
         memset(&config, 0, sizeof(config))
         config.connections = connections + 64
@@ -52,6 +54,7 @@ cdef class Bench:
         config.table_key.k0 = 1
         config.isn_key.k0 = 2
         config.log_bytes = log_bytes
+        config.windows = windows
         config.log_wants = LOG_WANTS_FIELDS
         self._image = image
         self._log_room = bytearray(1 << 16)

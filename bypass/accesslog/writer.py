@@ -6,6 +6,7 @@ and the worker takes no requests meanwhile.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -50,10 +51,13 @@ class FileSink:
         try:
             self._open()
         except OSError as error:
+            unread = error.errno == errno.ENXIO
             raise UnavailableError(
                 f"{path}: the access log cannot be written",
-                why=error.strerror or str(error),
-                remedy="Name a file in a folder that you may write to, or - for stdout.",
+                why="it is a pipe that nobody reads" if unread else error.strerror or str(error),
+                remedy="Start its reader first."
+                if unread
+                else "Name a file in a folder that you may write to, or - for stdout.",
             ) from None
 
     def write(self, lines: memoryview) -> int:
@@ -91,7 +95,10 @@ class FileSink:
         if self.path == "-":
             self._fd = sys.__stdout__.fileno() if sys.__stdout__ else 1
         else:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+            # O_NONBLOCK: a pipe that nobody reads is ENXIO at once, and nothing waits for a reader.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._fd = os.open(self.path, flags, _MODE)
+            os.set_blocking(self._fd, True)
 
 
 class CallbackSink:

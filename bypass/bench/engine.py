@@ -232,7 +232,8 @@ def print_tables(result: Result) -> None:
 
 def print_kinds(out: Console, costs: list[Cost]) -> None:
     """Every kind beside the plain GET, which is the first."""
-    table = Table(title="Kinds of requests, 1 KB, 64 connections, engine alone", title_justify="left")
+    title = "Kinds of requests, 1 KB and 64 connections (1 GB: one), engine alone"
+    table = Table(title=title, title_justify="left")
     table.add_column("kind")
     for heading in ("status", "per request", "requests/s", "of plain GET", "response"):
         table.add_column(heading, justify="right")
@@ -241,8 +242,8 @@ def print_kinds(out: Console, costs: list[Cost]) -> None:
             cost.kind.name,
             str(cost.kind.status),
             f"{cost.ns:,.0f} ns",
-            f"{cost.per_second:,.0f}",
-            f"{costs[0].ns / cost.ns:.2f}",
+            f"{cost.per_second:,.1f}" if cost.per_second < 100 else f"{cost.per_second:,.0f}",
+            f"{costs[0].ns / cost.ns:.2g}",
             f"{cost.response_bytes:,} B",
         )
     out.print(table)

@@ -1,6 +1,8 @@
 """Requests of every kind beside a plain GET, on the memory driver: all of them take the same way.
 
-Each kind is asked of a site that has what it needs and nothing else, with the same body of 1000 octets.
+Each kind is asked of a site that has what it needs and nothing else, with the same body of 1000 octets, but
+for those that are about large bodies. Of 1 GB the engine has windows, as it has of a large file;
+what it costs other threads to read them does not count.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from statistics import median
 
 from bypass._bench import Bench
 from bypass.site.compile import compile_description
+from bypass.site.files.recall import Memory, Recall
 from bypass.site.image import SiteImage, open_image
 from bypass.site.resource import (
     Area,
@@ -28,17 +31,25 @@ from bypass.site.resource import (
     area_salt,
     credential_digest,
 )
+from bypass.site.scan import Asset
 
 CONNECTIONS = 64
 _REQUESTS = 200_000
+_BUDGET_BYTES = 1_000_000_000  # of bodies in a run
+_WINDOWS = 64
 _BODY = Random(2).randbytes(1000)
 _TYPE = "text/html; charset=utf-8"
 _SALT = area_salt("", b"/", "bench")
+_DIGEST = bytes(32)
+_LARGE = Asset(b"/page", b"/nowhere", 10**9, 0, 1, 0, 0)
+_KNOWN = Recall(Memory(outside={_DIGEST: b"any"}), large_bytes=10**8)
+"""All is known of the large file that a compiler asks for: it need not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of request. fields: header lines, `{etag}` stands for the page's entity tag."""
+    """One kind of request. fields: header lines, `{etag}` stands for the page's entity tag. body_bytes: of a
+    response, where it is much; connections: that ask in turn. windows: on a body that is not in the image."""
 
     name: str
     site: Site
@@ -47,6 +58,9 @@ class Kind:
     method: str = "GET"
     fields: tuple[str, ...] = ()
     host: str = "bench.example"
+    body_bytes: int = 0
+    connections: int = CONNECTIONS
+    windows: int = 0
 
     def request(self, image: SiteImage) -> bytes:
         etag = _etag(image)
@@ -96,7 +110,14 @@ def kinds() -> tuple[Kind, ...]:
         Kind(
             "with password", _one_host(page, areas=(area,)), 200, fields=(f"Authorization: Basic {password}",)
         ),
+        Kind("1 MB", _one_host(_page_of(_BODY * 1000)), 200, body_bytes=10**6),
+        Kind("1 GB", _one_host(_page_of(_LARGE)), 200, body_bytes=10**9, connections=1, windows=_WINDOWS),
     )
+
+
+def _page_of(source: Asset | bytes) -> Resource:
+    digest = None if isinstance(source, bytes) else _DIGEST
+    return Resource((Representation(source, digest=digest),), _TYPE, modified=1_000_000_000)
 
 
 def _one_host(
@@ -120,8 +141,8 @@ def described(site: Site) -> Iterator[SiteImage]:
     """The image of `site`, in memory as a server has it."""
     fd = os.memfd_create("bypass-bench")
     try:
-        compile_description(site, fd, name="benchmark")
-        image = open_image(fd, huge=True)
+        compile_description(site, fd, name="benchmark", recall=_KNOWN)
+        image = open_image(fd, huge=True, made_here=True)
     finally:
         os.close(fd)
     try:
@@ -139,11 +160,13 @@ def measure_kinds(runs: int, progress: Callable[[str], None], requests: int = _R
         for kind in wanted:
             progress(f"{kind.name}, {'warming up' if run == 0 else f'run {run}'}")
             with described(kind.site) as image:
-                bench = Bench(image.buffer, CONNECTIONS)
+                bench = Bench(image.buffer, kind.connections, windows=kind.windows)
                 bench.open()
                 request = kind.request(image)
-                bench.ask(request, requests // 10)
-                ns, sizes[kind.name] = bench.ask(request, requests)
+                many = min(requests, _BUDGET_BYTES // kind.body_bytes) if kind.body_bytes else requests
+                if many >= 10:
+                    bench.ask(request, many // 10)
+                ns, sizes[kind.name] = bench.ask(request, many)
                 lost = bench.frames_lost
                 del bench
             if lost:

@@ -44,7 +44,15 @@ def reloading(
 
     watched: folders and files in which they happen."""
     with ExitStack() as stack:
-        reloader = Reloader(server, image, maker.make, partial(report, messages), wanted, cancel=maker.cancel)
+        reloader = Reloader(
+            server,
+            image,
+            maker.make,
+            partial(report, messages),
+            wanted,
+            cancel=maker.cancel,
+            silent_s=maker.silent_s,
+        )
         stack.callback(reloader.close)
         folder = runtime_folder(options.runtime_folder)
         handlers = {"about": partial(about, server, options), "reload": partial(_reload, reloader, messages)}

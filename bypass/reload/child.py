@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -51,17 +52,25 @@ _builders: dict[tuple[Path | None, int | None, int], SiteBuilder] = {}
 
 
 def make(
-    path: Path | None, config: Path | None, max_bytes: int | None, large_bytes: int, speaker: Speaker
+    path: Path | None,
+    config: Path | None,
+    max_bytes: int | None,
+    large_bytes: int,
+    speaker: Speaker,
+    distrusted: Collection[tuple[int, int]] = (),
 ) -> tuple[int, LargeBodies | tuple[LargeFile, ...]]:
     """A descriptor of a sound image in memory that nobody can change, and what is not in it: bodies of
     `large_bytes` and more, 0: nothing, in an image file or in files of a folder. Raises SiteError and
     ConfigError.
 
-    config: the settings file, read anew each time."""
+    config: the settings file, read anew each time. distrusted: (device, inode) of files found not to be what
+    was known of them."""
     if path is None or not is_image(path):
         settings = resolve({}, {}, config).site
         fresh = SiteBuilder(path, max_bytes=max_bytes, large_bytes=large_bytes)
         builder = _builders.setdefault((path, max_bytes, large_bytes), fresh)
+        if distrusted:
+            builder.distrust(distrusted)
         fd, summary = compile_to_memfd(path, config=settings, progress=speaker.progress, builder=builder)
         return fd, summary.large
     fd, large = copy_small(path, large_bytes=large_bytes or NEVER, max_bytes=max_bytes)
@@ -93,9 +102,12 @@ def answer(request: dict[str, object], speaker: Speaker) -> None:
     limit, large_bytes = request["max_bytes"], request["large_bytes"]
     assert limit is None or isinstance(limit, int)
     assert isinstance(large_bytes, int)
+    changed = request["changed"]
+    assert isinstance(changed, list)
+    distrusted = {(device, inode) for device, inode in changed}
     try:
         path, config = (Path(str(request[key])) if request[key] else None for key in ("path", "config"))
-        fd, large = make(path, config, limit, large_bytes, speaker)
+        fd, large = make(path, config, limit, large_bytes, speaker, distrusted)
     except BypassError as error:
         facts = {"kind": type(error).__name__, "what": error.what, "why": error.why, "remedy": error.remedy}
         speaker.say({"error": facts})

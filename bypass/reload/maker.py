@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from bypass.site.large import LargeBodies
 from bypass.site.outside import Bodies, LargeFile, LargeFiles
 
 _END_S = 2.0
+_CHANGED_MOST = 512  # named in one request, which is one message; the others the next time
 
 Facts = dict[str, Any]
 
@@ -52,14 +54,23 @@ class ImageMaker:
         self._cpus = cpus
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._heard: float | None = None
+        self._changed: set[tuple[int, int]] = set()
 
     def make(self, progress: Progress | None = None) -> SiteImage:
         """A checked, mapped image; the caller closes it. SiteError as the compiler's. What `progress` raises
         ends the making."""
         channel = self._started()
         paths = {"path": _absolute(self.path), "config": _absolute(self._config)}
-        request = {**paths, "max_bytes": self._max_bytes, "large_bytes": self._large_bytes}
+        changed = list(self._changed)[:_CHANGED_MOST]
+        request = {
+            **paths,
+            "max_bytes": self._max_bytes,
+            "large_bytes": self._large_bytes,
+            "changed": changed,
+        }
         try:
+            self._heard = time.monotonic()
             channel.send(json.dumps(request).encode())
             facts, descriptors = self._image(channel, progress)
         except BypassError:
@@ -69,17 +80,25 @@ class ImageMaker:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._heard = None
         try:
             # Made here, or checked, by the process.
             image = open_image(descriptors[0], str(self.path or "site"), made_here=True, huge=True)
             try:
-                image.large = _large(facts, descriptors[1:])
+                image.large = _large(facts, descriptors[1:], self._changed)
+                self._changed.difference_update(changed)
             except BaseException:
                 image.close()
                 raise
             return image
         finally:
             os.close(descriptors[0])
+
+    def silent_s(self) -> float:
+        """For how long the process has said nothing, seconds; 0 when nothing is asked of it."""
+        heard = self._heard
+        return 0.0 if heard is None else time.monotonic() - heard
 
     def cancel(self) -> None:
         """From another thread: a making under way ends with an error now, also where the process hangs."""
@@ -134,10 +153,19 @@ class ImageMaker:
 
     def _image(self, channel: socket.socket, progress: Progress | None) -> tuple[Facts, list[int]]:
         while True:
-            message, descriptors = _receive(channel)
+            message, descriptors, whole = _receive(channel)
+            self._heard = time.monotonic()
             if not message:
                 raise self._lost()
             facts = json.loads(message)
+            if not whole:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                raise BypassError(
+                    f"{self.path or 'site'}: it is compiled, and cannot be taken over",
+                    why="too many files are open",
+                    remedy="Allow more: ulimit -n, or LimitNOFILE= in a systemd unit.",
+                )
             if descriptors:
                 return facts, descriptors
             if "error" in facts:
@@ -159,19 +187,21 @@ def _absolute(path: Path | None) -> str:
     return "" if path is None else os.path.abspath(path)
 
 
-def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+def _receive(channel: socket.socket) -> tuple[bytes, list[int], bool]:
+    """A message, its descriptors, and whether those are all that came with it."""
     descriptors = array.array("i")
-    message, ancillary, _, _ = channel.recvmsg(
+    message, ancillary, flags, _ = channel.recvmsg(
         MESSAGE_BYTES, socket.CMSG_LEN(3 * descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
     )
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    return message, list(descriptors)
+    return message, list(descriptors), not flags & socket.MSG_CTRUNC
 
 
-def _large(facts: Facts, descriptors: list[int]) -> Bodies | None:
-    """From what the process says, and the table, and for an image the file, that it hands over."""
+def _large(facts: Facts, descriptors: list[int], changed: set[tuple[int, int]]) -> Bodies | None:
+    """From what the process says, and the table, and for an image the file, that it hands over. changed:
+    as of LargeFiles."""
     if not descriptors:
         return None
     table, *file = descriptors
@@ -179,7 +209,7 @@ def _large(facts: Facts, descriptors: list[int]) -> Bodies | None:
         opened.seek(0)
         content = opened.read()
     if not file:
-        return LargeFiles(msgspec.msgpack.decode(content, type=tuple[LargeFile, ...]))
+        return LargeFiles(msgspec.msgpack.decode(content, type=tuple[LargeFile, ...]), changed=changed)
     places = msgspec.msgpack.decode(content, type=tuple[tuple[int, int], ...])
     return LargeBodies(file[0], facts["size"], facts["mtime_ns"], places)
 

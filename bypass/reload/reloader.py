@@ -18,6 +18,8 @@ from bypass.site.outside import Bodies
 
 _TAKEN_S = 10.0
 _LOOK_S = 0.002
+_WATCH_S = 1.0
+HUNG_S = 60.0
 
 
 class Serving(Protocol):
@@ -39,7 +41,8 @@ class Reloader:
 
     image: the one that is served now; it belongs to the reloader from here on. wanted: set by a signal
     handler or a watcher; however often before somebody comes to it, it is one request. cancel: called
-    by another thread, has `make` fail soon.
+    by another thread, has `make` fail soon. silent_s: for how long `make` has said nothing; when that is
+    more than hung_s and a newer reload waits, it is cancelled.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Reloader:
         wanted: threading.Event,
         *,
         cancel: Callable[[], object] = lambda: None,
+        silent_s: Callable[[], float] = lambda: 0.0,
+        hung_s: float = HUNG_S,
         taken_s: float = _TAKEN_S,
     ) -> None:
         self._server = server
@@ -62,12 +67,20 @@ class Reloader:
         self._one = threading.Lock()
         self._wanted = wanted
         self._ended = False
+        self._waiting: set[int] = set()
+        self._silent_s = silent_s
+        self._hung_s = hung_s
+        self._end = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="bypass-reload-watch", daemon=True)
+        self._watcher.start()
         self._thread = threading.Thread(target=self._work, name="bypass-reload", daemon=True)
         self._thread.start()
 
     def reload(self) -> Reloaded:
         """Returns when the new image is served. BypassError says why it is not, and the old one is."""
+        self._waiting.add(threading.get_ident())
         with self._one:
+            self._waiting.discard(threading.get_ident())
             if self._ended:
                 raise UnavailableError("the server is stopping")
             notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
@@ -85,7 +98,9 @@ class Reloader:
         self._ended = True
         self._wanted.set()
         self._cancel()
+        self._end.set()
         self._thread.join()
+        self._watcher.join()
         with self._one:
             self._image.close()
 
@@ -101,6 +116,12 @@ class Reloader:
         old, self._image = self._image, made
         old.close()  # what the engine still sends of it stays mapped
         return Reloaded(made.files, made.image_bytes, made_at - started, time.monotonic() - started)
+
+    def _watch(self) -> None:
+        """A making that hangs, such as on a disk that is gone, does not keep those that come after it."""
+        while not self._end.wait(min(_WATCH_S, self._hung_s)):
+            if (self._waiting or self._wanted.is_set()) and self._silent_s() > self._hung_s:
+                self._cancel()
 
     def _work(self) -> None:
         while self._wanted.wait() and not self._ended:

@@ -152,10 +152,15 @@ def packet_socket(interface: Interface, ethertype: int) -> socket.socket:
 def _listen(
     interface: Interface, addresses: Sequence[Address], sockets: Sequence[socket.socket], seconds: float
 ) -> None:
+    """By poll(): select() knows no descriptor above 1023, and a site may have as many files open before."""
     until = time.monotonic() + seconds
+    by_number = {each.fileno(): each for each in sockets}
+    poll = select.poll()
+    for number in by_number:
+        poll.register(number, select.POLLIN)
     while (left := until - time.monotonic()) > 0:
-        for ready in select.select(sockets, [], [], left)[0]:
-            frame, (_, _, kind, _, _) = ready.recvfrom(2048)
+        for number, _ in poll.poll(left * 1000):
+            frame, (_, _, kind, _, _) = by_number[number].recvfrom(2048)
             if kind == socket.PACKET_OUTGOING:
                 continue
             for address in addresses:

@@ -68,6 +68,14 @@ class SiteBuilder:
         """What is known of the image made last."""
         return self._memory or Memory()
 
+    def distrust(self, files: Collection[tuple[int, int]]) -> None:
+        """Has files, by (device, inode), read anew the next time, whatever their times say."""
+        facts, unsettled = self.memory.facts, self.memory.unsettled
+        for asset in (asset for found in self._scans for asset in found.assets):
+            if (asset.device, asset.inode) in files and asset.path in facts:
+                facts[asset.path] = UNSETTLED, facts[asset.path][1]
+                unsettled.add(asset.path)
+
     def build(
         self,
         fd: int,

@@ -16,7 +16,7 @@ from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from bypass.errors import SiteError
-from bypass.site.files.areas import areas_of, guard, guarded_maker, policies_of
+from bypass.site.files.areas import Lying, areas_of, guard, guarded_maker, policies_of
 from bypass.site.files.fields import FieldRules
 from bypass.site.files.forms import Forms, Step, make_forms
 from bypass.site.files.moved import apply_rules
@@ -206,10 +206,11 @@ def _host(
     root: Path,
 ) -> Host:
     fields = FieldRules(settings, headers)
+    work.account.warnings += fields.warnings
     areas = areas_of(settings, headers, names[0] if names else "", work.folder)
     make = file_maker(fields, types, forms.by_url, forms.plain, work.now_s)
     if areas:
-        make = guarded_maker(make, areas)
+        make = guarded_maker(make, areas, Lying(found, forms.plain, areas))
     paths: dict[bytes, Resource] = {}
     add_files(paths, forms.by_url, make)
     add_indexes(paths, settings.index, make)

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from bypass._engine import image_hash
 from bypass.errors import SiteError
 from bypass.site.layout import EMPTY_SLOT, SLOT
+from bypass.site.text import printable
 
+MOST_PROBE = 1024
+"""By chance it is below 50 with a million paths; more is meant, and would cost requests for such paths."""
 LARGEST_PATHS_BYTES = 0xFFFFFFFF  # path_offset has 32 bits
 
 
@@ -50,6 +53,12 @@ def build_index(entries: Sequence[tuple[bytes, int]], paths_first: int = 0) -> P
         while taken[slot]:
             slot = (slot + 1) & mask
             probe += 1
+            if probe > MOST_PROBE:
+                raise SiteError(
+                    f"{printable(path)}: cannot be looked up quickly",
+                    why=f"more than {MOST_PROBE} paths of the site have hashes that lie together",
+                    remedy="Give it, or some of them, other names.",
+                )
         taken[slot] = 1
         SLOT.pack_into(slots, slot * SLOT.size, hashed >> 32, response, offset, len(path))
         max_probe = max(max_probe, probe)

@@ -81,12 +81,16 @@ class LargeFiles:
     """The files are opened now, so that one whose name is given to another file goes on being served; beyond
     `most_open` those that were not used longest are closed and opened again by name when they are asked for.
 
-    most_open: 0: as many as the limit on descriptors lets a server have. Raises SiteError for a file that is
-    not what it was when the site was compiled.
+    most_open: 0: as many as the limit on descriptors lets a server have. changed: gets (device, inode) of
+    files found changed, whose times may not show it (a write through a mapping, a failing disk).
+    Raises SiteError for a file that is not what it was when the site was compiled.
     """
 
-    def __init__(self, files: Sequence[LargeFile], most_open: int = 0) -> None:
+    def __init__(
+        self, files: Sequence[LargeFile], most_open: int = 0, changed: set[tuple[int, int]] | None = None
+    ) -> None:
         self._files = files
+        self._changed = set() if changed is None else changed
         self._most = most_open or descriptors_at_hand(len(files))
         self._open: dict[int, _Open] = {}  # the one used last is last
         self._one = threading.Lock()
@@ -94,15 +98,13 @@ class LargeFiles:
             try:
                 self._open[number] = _Open(_opened(files[number], as_it_was=True))
             except OSError as error:
-                if error.errno in _NONE_LEFT and number:
-                    self._most = number
+                if error.errno in _NONE_LEFT and number > _LEAST_OPEN:
+                    self._most = number - _LEAST_OPEN // 2
+                    while len(self._open) > self._most:
+                        self._make_room()  # the process needs some for other things, too
                     break
                 self.close()
-                raise SiteError(
-                    f"{printable(files[number].path)}: changed while the site was being compiled",
-                    why=error.strerror or str(error),
-                    remedy="Try again when the folder is at rest.",
-                ) from None
+                raise _unopened(files[number], error) from None
 
     @property
     def open_files(self) -> int:
@@ -111,16 +113,26 @@ class LargeFiles:
     def read_into(self, number: int, offset: int, target: memoryview) -> int:
         """As Bodies. `offset` is that of a window, and the target has room for all of it."""
         file = self._files[number]
+        try:
+            return self._read(file, number, offset, target)
+        except OSError as error:
+            if error.strerror is None:
+                raise
+            raise OSError(f"{printable(file.path)}: {error.strerror}") from None
+
+    def _read(self, file: LargeFile, number: int, offset: int, target: memoryview) -> int:
         wanted = max(min(len(target), WINDOW_BYTES, file.size - offset), 0)
         with self._use(number) as fd, target[:wanted] as window:
             done = 0
             while done < wanted:
                 count = os.preadv(fd, [window[done:]], offset + done)
                 if count == 0:
+                    self._changed.add((file.device, file.inode))
                     raise OSError(f"{printable(file.path)} was cut short")
                 done += count
             at = offset // WINDOW_BYTES * CHECK_BYTES
             if wanted and check_of(window) != file.checks[at : at + CHECK_BYTES]:
+                self._changed.add((file.device, file.inode))
                 raise OSError(f"{printable(file.path)} was changed in place")
         return wanted
 
@@ -175,3 +187,18 @@ def _opened(file: LargeFile, *, as_it_was: bool = False) -> int:
         os.close(fd)
         raise OSError(f"{printable(file.path)} is not the file that it was")
     return fd
+
+
+def _unopened(file: LargeFile, error: OSError) -> SiteError:
+    name = printable(file.path)
+    if error.errno in _NONE_LEFT:
+        return SiteError(
+            f"{name}: cannot be opened",
+            why="too many files are open",
+            remedy="Allow more: ulimit -n, or LimitNOFILE= in a systemd unit.",
+        )
+    return SiteError(
+        f"{name}: changed while the site was being compiled",
+        why=error.strerror or str(error),
+        remedy="Try again when the folder is at rest.",
+    )

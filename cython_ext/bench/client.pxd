@@ -6,10 +6,11 @@ the server: no loss, no retransmission, every frame for them.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
 
 from cython_ext.base.frame cimport Frame
+from cython_ext.content.window cimport WINDOW_BYTES, Windows, window_finish, window_sum_up, windows_next_wanted
 from cython_ext.driver.contract cimport BURST_FRAMES
 from cython_ext.driver.memory cimport MemoryDriver, memory_collect, memory_complete, memory_inject
 from cython_ext.wire.bytes cimport load_be16, load_be32, load_u32, store_be16, store_u32, swap_be16, swap_be32
@@ -31,6 +32,9 @@ cdef enum:
     SYN_OPTION_BYTES = 20
     SERVER_PORT = 80
     TURN_NS = 5000
+    TURNS_MOST = 1000000
+    QUIET_TURNS = 100               # after much was sent to many, some turns go by before the next response
+    RESPONSE_BYTES_MOST = 0x7fffffff
 
 cdef struct Client:
     uint32_t snd_nxt
@@ -131,6 +135,17 @@ cdef inline void crowd_turn(Crowd *crowd) noexcept nogil:
     crowd.turns += 1
 
 
+cdef inline void crowd_fill(Crowd *crowd) noexcept nogil:
+    """In the place of the threads that read large bodies: windows have some content at once."""
+    cdef Windows *windows = &crowd.worker.service.windows
+    cdef uint32_t number
+    while windows.wanted_tail != windows.wanted_head:
+        number = windows_next_wanted(windows)
+        memset(windows.memory + <size_t>number * WINDOW_BYTES, windows.windows[number].index & 0xff, WINDOW_BYTES)
+        window_sum_up(windows, number, WINDOW_BYTES)
+        window_finish(windows, number, True)
+
+
 cdef inline void crowd_tick(Crowd *crowd) noexcept nogil:
     """A turn a tick later."""
     crowd.now_ns += <uint64_t>1 << 20
@@ -193,6 +208,7 @@ cdef inline bint crowd_run(Crowd *crowd, uint32_t first, uint32_t many, uint32_t
     for _turn in range(turns_most):
         crowd_turn(crowd)
         crowd_collect(crowd)
+        crowd_fill(crowd)
         waiting = False
         for i in range(first, first + many):
             if crowd.clients[crowd.order[i]].left:
@@ -235,14 +251,15 @@ cdef inline uint32_t crowd_probe(Crowd *crowd) noexcept nogil:
     cdef Client *client = &crowd.clients[number]
     cdef uint32_t before
     cdef uint32_t quiet = 0
-    client.left = 1 << 30
+    client.left = RESPONSE_BYTES_MOST
     crowd_send(crowd, number, TCP_ACK | TCP_PSH, crowd.request, crowd.request_bytes)
-    while quiet < 4:
+    while quiet < QUIET_TURNS:
         before = client.left
         crowd_turn(crowd)
         crowd_collect(crowd)
+        crowd_fill(crowd)
         quiet = quiet + 1 if client.left == before else 0
-    before = (1 << 30) - client.left
+    before = <uint32_t>RESPONSE_BYTES_MOST - client.left
     client.left = 0
     return before
 
@@ -253,7 +270,7 @@ cdef inline bint crowd_get(Crowd *crowd, uint32_t first, uint32_t many) noexcept
     for i in range(first, first + many):
         crowd.clients[crowd.order[i]].left = crowd.response_bytes
         crowd_send(crowd, crowd.order[i], TCP_ACK | TCP_PSH, crowd_next_request(crowd), crowd.request_bytes)
-    return crowd_run(crowd, first, many, 100000)
+    return crowd_run(crowd, first, many, TURNS_MOST)
 
 
 cdef inline void crowd_close(Crowd *crowd, uint32_t first, uint32_t many) noexcept nogil:

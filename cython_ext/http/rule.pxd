@@ -15,11 +15,23 @@ from cython_ext.http.path cimport Path
 
 cdef enum:
     MADE_BYTES_MOST = 2048          # of a Location line, or of a path that a rule makes
+    PARAMETERS_MOST = 32            # of a query; those behind them are as if they were not there
 
 cdef struct Capture:
     const uint8_t *octets
     uint32_t bytes
     bint encoded                    # of a query: its escapes are left as they are
+
+cdef struct Parameter:
+    const uint8_t *name
+    uint32_t name_bytes
+    uint32_t bytes                  # of name, equals sign and value
+
+cdef struct Query:
+    Path text
+    bint divided                    # into parameters: once for all rules that ask for some
+    uint32_t count
+    Parameter parameters[PARAMETERS_MOST]
 
 cdef struct Made:
     uint8_t *out                    # MADE_BYTES_MOST
@@ -53,7 +65,7 @@ cdef inline bint next_op(Program *program) noexcept nogil:
 
 
 cdef inline bint rule_matches(
-    const Store *store, const image_rule *rule, const Path *path, const Path *query, Capture *captures
+    const Store *store, const image_rule *rule, const Path *path, Query *query, Capture *captures
 ) noexcept nogil:
     """The whole path is as the pattern says, and the query has the parameters asked for. `captures`:
     IMAGE_CAPTURES_MOST of them."""
@@ -102,13 +114,15 @@ cdef inline uint32_t segment_end(const Program *program, const Path *path, uint3
 
 
 cdef inline bint query_matches(
-    const Store *store, const image_rule *rule, const Path *query, Capture *captures
+    const Store *store, const image_rule *rule, Query *query, Capture *captures
 ) noexcept nogil:
     """Every parameter of the rule is there, with its value where the rule has one."""
     cdef Program program
     cdef Path value
     cdef const uint8_t *name
     cdef uint32_t name_bytes
+    if not query.divided:
+        query_divide(query)
     program_begin(&program, store, rule.query_offset, rule.query_bytes)
     while next_op(&program):
         name = program.text
@@ -125,24 +139,38 @@ cdef inline bint query_matches(
     return True
 
 
+cdef inline void query_divide(Query *query) noexcept nogil:
+    """One pass over the query."""
+    cdef const uint8_t *at = query.text.octets
+    cdef const uint8_t *last = at + query.text.bytes
+    cdef const uint8_t *found
+    cdef Parameter *parameter
+    query.divided = True
+    query.count = 0
+    while at < last and query.count < PARAMETERS_MOST:
+        parameter = &query.parameters[query.count]
+        found = <const uint8_t *>memchr(at, 38, last - at)
+        parameter.name = at
+        parameter.bytes = <uint32_t>((last if found == NULL else found) - at)
+        found = <const uint8_t *>memchr(at, 61, parameter.bytes)
+        parameter.name_bytes = parameter.bytes if found == NULL else <uint32_t>(found - at)
+        at += parameter.bytes + 1
+        query.count += 1
+
+
 cdef inline bint find_parameter(
-    const Path *query, const uint8_t *name, uint32_t name_bytes, Path *value
+    const Query *query, const uint8_t *name, uint32_t name_bytes, Path *value
 ) noexcept nogil:
     """The first parameter of that name, octet by octet as it was sent."""
-    cdef uint32_t i = 0
-    cdef uint32_t end, equals
-    while i < query.bytes:
-        end = i
-        while end < query.bytes and query.octets[end] != 38:
-            end += 1
-        equals = i
-        while equals < end and query.octets[equals] != 61:
-            equals += 1
-        if equals - i == name_bytes and memcmp(query.octets + i, name, name_bytes) == 0:
-            value.octets = query.octets + min(equals + 1, end)
-            value.bytes = end - min(equals + 1, end)
+    cdef uint32_t i, before
+    cdef const Parameter *parameter
+    for i in range(query.count):
+        parameter = &query.parameters[i]
+        if parameter.name_bytes == name_bytes and memcmp(parameter.name, name, name_bytes) == 0:
+            before = min(name_bytes + 1, parameter.bytes)
+            value.octets = parameter.name + before
+            value.bytes = parameter.bytes - before
             return True
-        i = end + 1
     return False
 
 

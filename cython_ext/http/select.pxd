@@ -24,7 +24,7 @@ from cython_ext.http.path cimport PATH_BAD, PATH_NOWHERE, Path, PathVerdict, pat
 from cython_ext.http.policy cimport policy_line, policy_preflight
 from cython_ext.http.request cimport METHOD_OPTIONS, METHOD_OTHER, METHOD_UNKNOWN, Request
 from cython_ext.http.rule cimport (
-    Capture, Made, location_begin, location_end, made_add, made_begin, rule_matches, run_target,
+    Capture, Made, Query, location_begin, location_end, made_add, made_begin, rule_matches, run_target,
 )
 
 cdef enum Chosen:
@@ -114,7 +114,7 @@ cdef inline void http_select(
         found.response = error_response(store, 421)
         return
     found.response = NIL
-    if refuse_method(store, request, found):
+    if refuse_method(store, request, room, found):
         return
     verdict = path_of_target(request.target, request.target_bytes, room.path, &path)
     if verdict == PATH_BAD:
@@ -129,8 +129,11 @@ cdef inline void http_select(
     select_with_care(store, request, &path, verdict, room, found)
 
 
-cdef inline bint refuse_method(const Store *store, const Request *request, Selection *found) noexcept nogil:
+cdef inline bint refuse_method(
+    const Store *store, const Request *request, const Room *room, Selection *found
+) noexcept nogil:
     """Expectations, methods, and the target that is no path (RFC 9110 9.3.7)."""
+    cdef Path path
     cdef uint16_t status = 0
     if request.expects_other:
         status = 417
@@ -143,7 +146,20 @@ cdef inline bint refuse_method(const Store *store, const Request *request, Selec
     if status == 0:
         return False
     found.response = host_error(store, request, found.host, status)
+    if found.host.features & IMAGE_HOST_POLICIES:
+        if path_of_target(request.target, request.target_bytes, room.path, &path) != PATH_BAD:
+            say_policy(store, request, &path, room, found)
     return True
+
+
+cdef inline uint32_t say_policy(
+    const Store *store, const Request *request, const Path *path, const Room *room, Selection *found
+) noexcept nogil:
+    """Adds who may read what lies at the path. Number of the policy, or NIL."""
+    cdef uint32_t number = folder_find(store, found.host, 67, 46, path, room.key)
+    if number != NIL:
+        found.line = 1 + policy_line(store, &store.policies[number], request)
+    return number
 
 
 cdef inline void query_of(const Request *request, Path *query) noexcept nogil:
@@ -166,12 +182,10 @@ cdef inline void select_with_care(
     cdef uint32_t area = NIL
     cdef uint32_t number
     if host.features & IMAGE_HOST_POLICIES:
-        number = folder_find(store, host, 67, 46, path, room.key)
-        if number != NIL:
-            found.line = 1 + policy_line(store, &store.policies[number], request)
-            if policy_preflight(request):
-                found.response = store.policies[number].preflight
-                return
+        number = say_policy(store, request, path, room, found)
+        if number != NIL and policy_preflight(request):
+            found.response = store.policies[number].preflight
+            return
     if request.method == METHOD_OPTIONS:
         found.response = host_error(store, request, host, 204)
         return
@@ -242,9 +256,10 @@ cdef inline Chosen apply_rules(
     """The first rule that matches, of those that come before what the path has where it has something."""
     cdef Capture captures[IMAGE_CAPTURES_MOST]
     cdef const image_rule *rule
-    cdef Path query
+    cdef Query query
     cdef uint32_t i
-    query_of(request, &query)
+    query_of(request, &query.text)
+    query.divided = False
     for i in range(<uint32_t>IMAGE_CAPTURES_MOST):
         captures[i].bytes = 0
         captures[i].octets = path.octets
@@ -254,7 +269,7 @@ cdef inline Chosen apply_rules(
         if found.response != NIL and not rule.flags & IMAGE_RULE_FORCED:
             continue
         if rule_matches(store, rule, path, &query, captures):
-            return run_rule(store, request, rule, captures, &query, room, found)
+            return run_rule(store, request, rule, captures, &query.text, room, found)
     return CHOSEN_PASS
 
 

@@ -12,7 +12,7 @@ from cython_ext.tcp.congestion cimport (
     CWND_MOST, DUP_ACKS_FOR_LOSS, congestion_acked, congestion_loss, congestion_reduce, prr_acked, prr_begin,
 )
 from cython_ext.tcp.conn cimport (
-    CONN_CWR_DUE, CONN_ECN, CONN_FIN_QUEUED, CONN_LARGE_ARRIVES, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
+    CONN_ECN, CONN_FIN_QUEUED, CONN_LARGE_ARRIVES, CONN_RECOVERING, CONN_RESEND_FIRST, CONN_TIMESTAMPS,
     TCP_CLOSING, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_LAST_ACK, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
     TIMER_RTO, TcpConn, conn_flight, conn_progress, tick_of,
 )
@@ -148,7 +148,6 @@ cdef inline void take_ecn_echo(TcpConn *conn, Flight *flight, Counters *counters
     congestion_reduce(conn, flight)
     conn.cwnd = conn.ssthresh
     conn.recover = conn.snd_max
-    conn.flags |= CONN_CWR_DUE
 
 
 # ---- with a flight block: RACK-TLP (RFC 8985) and proportional rate reduction ----

@@ -7,7 +7,7 @@ are octets. A connection without a flight block (NULL) never has more than a few
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cython_ext.tcp.conn cimport CONN_NEWRENO, TcpConn, conn_flight, tick_of
+from cython_ext.tcp.conn cimport CONN_CWR_DUE, CONN_ECN, CONN_NEWRENO, TcpConn, conn_flight, tick_of
 from cython_ext.tcp.flight cimport RTT_NONE, Flight
 from cython_ext.wire.seqnum cimport seq_le
 
@@ -146,6 +146,8 @@ cdef inline void congestion_reduce(TcpConn *conn, Flight *flight) noexcept nogil
     conn.w_max = <uint32_t>(conn.cwnd * 0.85) if conn.cwnd < conn.w_max else conn.cwnd
     conn.epoch_at = 0
     conn.ssthresh = max(<uint32_t>(out * factor), 2 * <uint32_t>conn.mss)
+    if conn.flags & CONN_ECN:
+        conn.flags |= CONN_CWR_DUE      # RFC 3168 6.1.2: for whatever reason
     if flight != NULL:
         flight.css_rounds = 0
 

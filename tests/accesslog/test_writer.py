@@ -213,6 +213,19 @@ def test_a_pipe_that_nobody_reads_does_not_keep_it_from_ending(source: Source, p
     sink.close()
 
 
+def test_a_pipe_without_a_reader_is_refused_at_once(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(UnavailableError, match=r"a pipe that nobody reads.*Start its reader"):
+        FileSink(str(path))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = FileSink(str(path))
+    assert os.get_blocking(sink._fd)
+    os.close(reader)
+    with pytest.raises(OSError, match="No such device"):
+        sink.reopen()
+    sink.close()
+
+
 def test_a_function_is_given_whole_lines(source: Source) -> None:
     got: list[bytes] = []
     log = AccessLog(source.take, 100, sink_for(got.append), print)

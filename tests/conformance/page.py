@@ -14,10 +14,10 @@ Written by `python -m tests.conformance --write` from the marks of the tests, th
 tests that prove it, or refused, with the reason. RFC 9293's numbers are those of its Appendix B, and all
 of them are here.
 
-A name that ends in `.tcp` is a script: it is played on this server in virtual time, and where it is marked
-“common” on Linux too, over a veth pair. Where the two disagree the script says so, and a test asserts that
-they still do. Every supported rule has a script, but for those that are marked “not on the wire”, with the
-reason.
+A name that ends in `.tcp` is a script, in [a language](../tests/scripts/README.md) of its own: it is played
+on this server in virtual time, and where it is marked “common” on Linux too, over a veth pair. Where the two
+disagree the script says so, and a test asserts that they still do. Every supported rule has a script, but for
+those that are marked “not on the wire”, with the reason.
 """
 
 PACING = """## Pacing

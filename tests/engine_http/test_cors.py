@@ -71,6 +71,25 @@ def test_the_line_is_part_of_every_kind_of_answer(net: Net) -> None:
     assert ask(net, "/open/x", "HEAD").octets + whole.body == whole.octets
 
 
+@pytest.mark.parametrize(
+    ("status", "method", "fields"),
+    [(405, "DELETE", {}), (501, "BREW", {}), (417, "GET", {"Expect": "tea"}), (405, "POST", {})],
+)
+def test_refusals_say_it_too(net: Net, status: int, method: str, fields: dict[str, str]) -> None:
+    """Else a script sees a network error in place of the status."""
+    answer = ask(net, "/some/y", method, Origin=ONE, **fields)
+    assert (answer.status, answer.get("Access-Control-Allow-Origin")) == (status, ONE)
+    assert answer.get("Vary") == "Origin"
+    outside = ask(net, "/a.txt", method, Origin=ONE, **fields)
+    assert (outside.status, outside.get("Access-Control-Allow-Origin")) == (status, None)
+
+
+@pytest.mark.parametrize(("target", "status"), [("/some/%zz", 400), ("*", 400)])
+def test_what_is_no_path_has_no_policy(net: Net, target: str, status: int) -> None:
+    answer = ask(net, target, Origin=ONE)
+    assert (answer.status, answer.get("Access-Control-Allow-Origin")) == (status, None)
+
+
 def test_outside_of_the_folders_nothing_is_said(net: Net) -> None:
     answer = ask(net, "/a.txt", Origin=ONE)
     assert (answer.get("Access-Control-Allow-Origin"), answer.get("Vary")) == (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -230,3 +231,34 @@ def test_no_request_ends_a_location_or_names_another_server() -> None:
             assert location.startswith(("/", "https://cdn.example/"))
             assert not location.startswith(("//", "/\\"))
     assert seen > 50
+
+
+def test_many_rules_for_many_parameters_cost_one_pass_over_the_query() -> None:
+    """As many rules as there may be for one path, and a long query: none of them matches."""
+    rules = tuple(rule(b"/q", to="/never", query=(("p", f"v{number}"),)) for number in range(4096))
+    net = net_of(site_of(rules=rules))
+    query = "&".join([*("a" * 290 for _ in range(20)), "p=x"])
+    connection = net.connect()
+    for _ in range(3):
+        started = time.thread_time()
+        assert ask(connection, f"/q?{query}").status == 404
+        seconds = time.thread_time() - started
+    print(f"4096 rules, a query of {len(query)} octets: {seconds * 1e6:.0f} us")
+    assert seconds < 0.005
+
+
+def test_parameters_beyond_the_first_32_are_not_looked_at() -> None:
+    net = net_of(site_of(rules=(rule(b"/q", to=("/", NAME), query=(("last", NAME),), keeps_query=False),)))
+    for before, status in ((0, 301), (31, 301), (32, 404)):
+        query = "&".join([*(f"p{number}=1" for number in range(before)), "last=here"])
+        answer = ask(net, f"/q?{query}")
+        assert (answer.status, answer.get("Location")) == (status, "/here" if status == 301 else None)
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [("a", "/"), ("a=", "/"), ("&&a=1", "/1"), ("b=2&a=1=1&a=3", "/1%3D1"), ("=a", None), ("aa=1&A=2", None)],
+)
+def test_which_octets_are_a_parameter(query: str, location: str | None) -> None:
+    net = net_of(site_of(rules=(rule(b"/q", to=("/", NAME), query=(("a", NAME),), keeps_query=False),)))
+    assert ask(net, f"/q?{query}").get("Location") == location

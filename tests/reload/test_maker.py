@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
+import resource
 import signal
 import threading
 import time
@@ -13,7 +16,11 @@ import pytest
 
 from bypass.errors import BypassError, SiteError
 from bypass.reload.maker import ImageMaker
+from bypass.reload.reloader import Reloader
+from bypass.site.files.recall import RACY_NS
 from bypass.site.output import build_image_file, compile_to_memfd
+from bypass.site.source import WINDOW_BYTES
+from tests.reload.test_reloader import FakeServer
 
 
 @pytest.fixture
@@ -133,6 +140,39 @@ def test_a_making_that_hangs_can_be_cancelled(maker: ImageMaker) -> None:
     assert _page(maker) == b"<p>one"
 
 
+def test_a_making_that_hangs_gives_way_to_a_newer_reload(maker: ImageMaker, site: Path) -> None:
+    server = FakeServer()
+    made = Reloader(
+        server,
+        maker.make(),
+        maker.make,
+        print,
+        threading.Event(),
+        cancel=maker.cancel,
+        silent_s=maker.silent_s,
+        hung_s=0.5,
+    )
+    assert maker._process is not None
+    os.kill(maker._process.pid, signal.SIGSTOP)
+    failed: list[BypassError] = []
+
+    def first() -> None:
+        with pytest.raises(BypassError, match="ended unexpectedly") as lost:
+            made.reload()
+        failed.append(lost.value)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    time.sleep(1.5)
+    assert thread.is_alive()  # nobody else waits: it may come back
+    (site / "more.html").write_text("<p>more")
+    assert made.reload().files == 2
+    thread.join()
+    assert len(failed) == 1
+    assert len(server.offered) == 1
+    made.close()
+
+
 def test_one_changed_file_of_100_000_is_made_within_a_second(tmp_path: Path) -> None:
     """Of processor time, so that it means the same on a busy machine; both figures are printed."""
     for number in range(100):
@@ -162,3 +202,55 @@ def test_one_changed_file_of_100_000_is_made_within_a_second(tmp_path: Path) -> 
 def _processor_s(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_reload_mends_what_was_changed_without_a_trace(site: Path) -> None:
+    """Through a mapping whose page was dirty already: no time changes, so only those who serve it notice."""
+    path = site / "big.bin"
+    path.write_bytes(bytes(WINDOW_BYTES))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        os.utime(path, (1, 1))
+        mapped[5] = 1
+        before = path.stat()
+        with ImageMaker(site, None, large_bytes=WINDOW_BYTES) as maker:
+            # As if the last change were long ago: ctime cannot be set.
+            time.sleep(RACY_NS / 10**9 + 0.1)
+            assert _large_window(maker)[5] == 1
+            mapped[5] = 2
+            assert (path.stat().st_mtime_ns, path.stat().st_ctime_ns) == (
+                before.st_mtime_ns,
+                before.st_ctime_ns,
+            )
+            with pytest.raises(OSError, match="changed in place"):
+                _large_window(maker)
+            assert _large_window(maker)[5] == 2
+
+
+def _large_window(maker: ImageMaker) -> bytes:
+    target = bytearray(WINDOW_BYTES)
+    with maker.make() as image:
+        assert image.large is not None
+        try:
+            image.large.read_into(0, 0, memoryview(target))
+        finally:
+            image.large.close()
+    return bytes(target)
+
+
+def test_an_image_without_a_descriptor_left_for_it_is_an_error(maker: ImageMaker) -> None:
+    assert _page(maker) == b"<p>one"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        with pytest.raises(BypassError, match=r"too many files are open") as refused:
+            maker.make()
+        assert "ulimit -n" in refused.value.remedy
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert _page(maker) == b"<p>one"

@@ -13,7 +13,7 @@ from tests.engine.dialled import REQUEST, complete
 from tests.engine.frames import CLIENT, CLIENT_MAC, PORT, SERVER, SERVER_MAC, Link
 from tests.engine.host import MS, START, TICK
 from tests.scripts.linux import LinuxLab, LinuxWire
-from tests.scripts.servers import engine_slack
+from tests.scripts.servers import ENGINE_PROMPT_NS, engine_slack
 from tests.scripts.wire import Responses, Seen, read
 
 
@@ -29,6 +29,7 @@ class EngineDial:
     """A ClientEngine that opens at the start; its time moves only while a script waits."""
 
     side = "ours"
+    prompt_ns = ENGINE_PROMPT_NS
 
     def __init__(self, options: Mapping[str, int | str], version: int = 4) -> None:
         self._request = request_of(options)

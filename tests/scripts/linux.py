@@ -23,6 +23,7 @@ FIRST = {4: int(IPv4Address("198.18.128.0")), 6: int(IPv6Address("fd62:7970:6173
 """Where the addresses of the scripts begin; no kernel has them, so none answers for them."""
 NETWORKS = {4: "198.18.128.0/17", 6: "fd62:7970:6173:7300::1:0/112"}
 ADDRESSES_EACH = 16
+SO_SNDBUFFORCE = 32
 SYSCTLS = {"tcp_invalid_ratelimit": 0, "tcp_no_metrics_save": 1, "tcp_frto": 0}
 """In the server's namespace: scripts shall not depend on each other, and a timeout shall be taken at its word
 (ours does not do F-RTO)."""
@@ -75,6 +76,7 @@ class LinuxLab:
                 ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
             )
         self._closing.enter_context(listener)
+        listener.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 22)  # a response is in the kernel at once
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion)
         return listener
 
@@ -157,6 +159,7 @@ class LinuxWire:
     """Frames to and from the kernel, in real time, as a client that no kernel knows."""
 
     side = "linux"
+    prompt_ns = 400 * MS
     request_bytes = 0
 
     def __init__(self, lab: LinuxLab, version: int = 4, congestion: str = "newreno") -> None:

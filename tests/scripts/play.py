@@ -13,8 +13,10 @@ from tests.scripts.steps import Step
 from tests.scripts.values import MS, ScriptError, evaluate, holds
 from tests.scripts.wire import Seen, Wire
 
-PROMPT_NS = 20 * MS
-"""What has no time stated comes within this and the wire's slack."""
+MAYBE_NS = 170 * MS
+"""What may come is waited for no longer than this, which is less than a retransmission timeout."""
+END_NS = 20 * MS
+"""So long nothing may come behind the last step."""
 
 
 class Play:
@@ -47,7 +49,7 @@ class Play:
                     self._play(step)
                 except (ValueError, SyntaxError, OverflowError) as error:
                     raise self._wrong(step, step.text, str(error)) from None
-        self._end(self.script.steps[-1], self.wire.now() + PROMPT_NS)
+        self._end(self.script.steps[-1], self.wire.now() + END_NS)
 
     def _play(self, step: Step) -> None:
         if step.kind == "<":
@@ -131,10 +133,11 @@ class Play:
 
     # ---- times ----
 
-    def _due(self, step: Step) -> tuple[int, int]:
-        """Earliest and latest moment of a step."""
+    def _due(self, step: Step, *, must: bool) -> tuple[int, int]:
+        """Earliest and latest moment of a step that must come, or may."""
         if step.when is None:
-            return self.event_ns, self.event_ns + PROMPT_NS + self.wire.slack(PROMPT_NS, early=False)
+            wait_ns = self.wire.prompt_ns if must else min(self.wire.prompt_ns, MAYBE_NS)
+            return self.event_ns, self.event_ns + wait_ns
         base = self.start_ns if step.when.absolute else self.event_ns
         low, high = step.when.low_ns, step.when.high_ns
         early = self.wire.slack(low, early=True) if step.when.exact else 0
@@ -201,7 +204,7 @@ class Play:
         must = 0 if step.kind == ">?" else self.value(least)
         offset = 0
         for number in range(self.value(most or least)):
-            earliest, latest = self._due(step)
+            earliest, latest = self._due(step, must=number < must)
             seen = self._receive(latest)
             if seen is None and number >= must:
                 return

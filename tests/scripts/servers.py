@@ -19,6 +19,9 @@ def server_addresses(server: bytes) -> tuple[bytes, ...]:
     return (server, (int.from_bytes(server, "big") + SECOND_ADDRESS).to_bytes(len(server), "big"))
 
 
+ENGINE_PROMPT_NS = 22 * 1_000_000
+
+
 def engine_slack(ns: int) -> int:
     """Timers run on ticks, and those above a second to a hundredth."""
     return 2 * TICK + ns // 100
@@ -28,6 +31,7 @@ class EngineWire:
     """options: of the engine; `own=1`: its addresses are its own (ARP, neighbour discovery, echo)."""
 
     side = "ours"
+    prompt_ns = ENGINE_PROMPT_NS
     server_port = PORT
     request_bytes = 0
     port = CLIENT_PORT

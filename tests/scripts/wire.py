@@ -45,6 +45,8 @@ class Wire(Protocol):
     request_bytes: int
     """What it asks, where it is a client; else 0."""
     responses: Responses
+    prompt_ns: int
+    """What has no time stated comes within this."""
 
     def now(self) -> int: ...
     def send(self, frame: bytes) -> None: ...

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bypass._engine import image_hash
+from bypass.errors import SiteError
 from bypass.site import index
-from bypass.site.index import PathIndex, build_index, find, slots_for
+from bypass.site.index import MOST_PROBE, PathIndex, build_index, find, slots_for
 from bypass.site.layout import EMPTY_SLOT, SLOT
 
 PATHS = st.sets(st.binary(max_size=24).map(lambda rest: b"/" + rest), max_size=200)
@@ -55,3 +56,11 @@ def test_paths_that_collide_are_kept_apart_and_wrap_around(monkeypatch: pytest.M
     assert [found(made, path) for path in (b"/a", b"/b", b"/c", b"/d")] == [7, 8, 9, None]
     responses = [response for _, response, _, _ in SLOT.iter_unpack(made.slots)]
     assert responses == [8, 9, *[EMPTY_SLOT] * 5, 7]
+
+
+def test_paths_that_were_chosen_to_lie_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bypass.site.index.image_hash", lambda _: 77)
+    crowd = [(b"/%d" % number, number) for number in range(MOST_PROBE + 1)]
+    assert build_index(crowd[:-1]).max_probe == MOST_PROBE
+    with pytest.raises(SiteError, match="hashes that lie together"):
+        build_index(crowd)

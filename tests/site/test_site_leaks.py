@@ -84,6 +84,83 @@ def test_files_that_hold_passwords_are_not_served(tmp_path: Path) -> None:
         assert "/index.html" in site
 
 
+@pytest.mark.parametrize("area", ["/in/*", "/in/page.html"])
+def test_a_symlink_or_another_name_is_no_way_around_an_area(tmp_path: Path, area: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "page.html").write_bytes(PAGE)
+    (tmp_path / "index.html").write_bytes(b"home")
+    (tmp_path / "alias").symlink_to("in")
+    (tmp_path / "alias.html").symlink_to("in/page.html")
+    os.link(tmp_path / "in" / "page.html", tmp_path / "linked.html")
+    (tmp_path / "zz").mkdir()
+    (tmp_path / "zz" / "again").symlink_to("../alias")
+    paths = ["/alias/page.html", "/alias.html", "/linked.html", "/zz/again/page.html", "/in/page.html"]
+    found = answers(tmp_path, *paths, auth=[{**AREA, "path": area}])
+    assert set(found.values()) == {401}, found
+    assert answers(tmp_path, "/index.html", auth=[{**AREA, "path": area}]) == {"/index.html": 200}
+
+
+def test_a_symlink_into_a_hidden_folder_has_the_area_of_that_folder(tmp_path: Path) -> None:
+    (tmp_path / ".in").mkdir()
+    (tmp_path / ".in" / "page.html").write_bytes(PAGE)
+    (tmp_path / "open.html").symlink_to(".in/page.html")
+    found = answers(tmp_path, "/open.html", auth=[{**AREA, "path": "/.in/*"}])
+    assert found == {"/open.html": 401}
+
+
+def test_a_symlink_out_of_an_area_of_its_own_asks_for_both(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "page.html").write_bytes(PAGE)
+    (tmp_path / "two" / "page.html").symlink_to("../one/page.html")
+    auth = [
+        {"path": "/one/*", "users": {"ann": "pw"}},
+        {"path": "/two/*", "users": {"bob": "pw", "ann": "pw"}},
+    ]
+    with bypass.Site.compile(tmp_path, settings={"auth": auth}) as site:
+        client = Client(site)
+        assert client.get("/two/page.html", Authorization="Basic Ym9iOnB3")[0] == 401
+        assert client.get("/two/page.html", Authorization=ANN)[0] == 200
+        del client
+
+
+@pytest.mark.parametrize("asked", ["/data/a.json", "/b.json", "/lost", "/data/lost", "/api/a.json"])
+def test_who_may_read_is_said_once(tmp_path: Path, asked: str) -> None:
+    """Said twice, browsers refuse the answer (Fetch standard 4.9)."""
+    (tmp_path / "data").mkdir()
+    for name in ("data/a.json", "b.json", "404.html"):
+        (tmp_path / name).write_bytes(b"{}")
+    (tmp_path / "_headers").write_text(
+        "/*\n  Access-Control-Allow-Origin: *\n  Access-Control-Expose-Headers: ETag\n  X-Other: 1\n"
+    )
+    (tmp_path / "_redirects").write_text("/api/* /b.json 200\n")
+    cors = [{"path": path, "origins": ["https://a.example"]} for path in ("/data/*", "/api/*")]
+    settings = {"cors": cors}
+    with bypass.Site.compile(tmp_path, settings=settings) as site:
+        client = Client(site)
+        octets = client.net.connect().ask(
+            f"GET {asked} HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n\r\n".encode()
+        )
+        assert octets.count(b"Access-Control-Allow-Origin") == (
+            1 if asked.startswith(("/data", "/api")) else 0
+        )
+        assert octets.count(b"X-Other: 1") == 1
+        del client
+
+
+def test_without_policies_the_rules_for_headers_say_who_may_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    (tmp_path / "_headers").write_text(
+        "/*\n  Access-Control-Allow-Origin: *\n/a*\n  Access-Control-Allow-Origin: https://a.example\n"
+    )
+    with bypass.Site.compile(tmp_path) as site:
+        client = Client(site)
+        octets = client.net.connect().ask(b"GET /a.json HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert octets.count(b"Access-Control-Allow-Origin") == 1
+        assert b"Access-Control-Allow-Origin: https://a.example\r\n" in octets
+        del client
+
+
 def test_no_shared_cache_may_keep_a_page_of_an_area(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "app.3f2a9c1b7d.js").write_bytes(PAGE)

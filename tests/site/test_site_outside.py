@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import random
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -231,3 +232,44 @@ def test_a_file_that_changed_before_it_is_opened_is_told(root: Path) -> None:
     with pytest.raises(SiteError, match=r"big\.bin: changed while"):
         LargeFiles(large)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_keeps_a_file_from_being_read_is_said_with_its_name(tmp_path: Path) -> None:
+    for number in range(8):
+        write(tmp_path / f"{number}.iso", content(number, LARGE))
+    _, large = built(SiteBuilder(tmp_path, large_bytes=LARGE))
+    files = LargeFiles(large, most_open=2)
+    last = len(large) - 1
+    Path(os.fsdecode(large[last].path)).unlink()
+    with pytest.raises(OSError, match=r"\d\.iso: No such file"):
+        files.read_into(last, 0, memoryview(bytearray(WINDOW_BYTES)))
+    files.close()
+
+
+def test_the_last_descriptors_are_left_to_the_process(tmp_path: Path) -> None:
+    for number in range(60):
+        write(tmp_path / f"{number:02}.iso", content(number, LARGE))
+    _, large = built(SiteBuilder(tmp_path, large_bytes=LARGE))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd"))) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, hard))
+    try:
+        files = LargeFiles(large, most_open=len(large))
+        spare = [os.dup(0) for _ in range(8)]
+        for fd in spare:
+            os.close(fd)
+        for number, file in enumerate(large):
+            assert read_all(files, number, LARGE) == content(int(file.path[-6:-4]), LARGE)
+        files.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+        while True:
+            try:
+                spare.append(os.dup(0))
+            except OSError:
+                break
+        with pytest.raises(SiteError, match=r"iso: cannot be opened: too many files"):
+            LargeFiles(large, most_open=len(large))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in spare[8:]:
+            os.close(fd)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bypass.site.rules.headers import HeaderRule
 from bypass.site.rules.lines import lines_of
 from bypass.site.rules.settings import SiteConfig, SiteSettings
 from bypass.site.rules.tables import area_prefix
-from bypass.site.scan import plain_name
+from bypass.site.scan import Asset, Scan, plain_name
 
 _SHARED = frozenset({"public", "s-maxage", "must-revalidate"})
 """With one of these a shared cache may keep what came for a password (RFC 9111 3.5)."""
@@ -38,11 +39,39 @@ def areas_of(
     return tuple(_area(host, prefix, realm, users) for prefix, (realm, users) in sorted(wanted.items()))
 
 
-def guarded_maker(make: Maker, areas: Sequence[Area]) -> Maker:
-    """A file keeps its area, whatever path it is asked for by: a clean URL, its folder, a rewrite."""
+class Lying:
+    """Where files really are: behind symlinks, and by other names of the same file."""
+
+    def __init__(self, found: Scan, plain: Mapping[bytes, Asset], areas: Sequence[Area]) -> None:
+        """plain: by the path that they answer."""
+        self._root = os.path.realpath(os.fsencode(found.root)).rstrip(b"/") + b"/"
+        self._plain = plain
+        self._areas = areas
+        self._held: dict[tuple[int, int], int] = {}
+        for asset in found.assets:
+            area = self._by_place(asset)
+            if area is not None:
+                self._held.setdefault((asset.device, asset.inode), area)
+
+    def area_of(self, file: bytes) -> int | None:
+        """Of the file at that path: where it lies counts, then where it is seen, then its other names."""
+        asset = self._plain[file]
+        for area in (self._by_place(asset), area_of(self._areas, plain_name(file))):
+            if area is not None:
+                return area
+        return self._held.get((asset.device, asset.inode))
+
+    def _by_place(self, asset: Asset) -> int | None:
+        if not asset.path.startswith(self._root):
+            return None
+        return area_of(self._areas, b"/" + plain_name(asset.path[len(self._root) :]))
+
+
+def guarded_maker(make: Maker, areas: Sequence[Area], lying: Lying) -> Maker:
+    """A file keeps its area, whatever path it is asked for by: a clean URL, its folder, a symlink."""
 
     def guarded(url: bytes, file: bytes) -> Resource:
-        return replace(make(url, file), area=area_of(areas, plain_name(file)))
+        return replace(make(url, file), area=lying.area_of(file))
 
     return guarded
 

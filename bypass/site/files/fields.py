@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bypass.site.rules.fingerprint import is_fingerprinted
 from bypass.site.rules.headers import HeaderRule, Setting, effective_fields, make_setting
@@ -31,6 +32,10 @@ PRESETS: dict[str, tuple[tuple[str, str], ...]] = {"off": (), "basic": _BASIC, "
 error: Strict-Transport-Security and Cross-Origin-Opener-Policy."""
 
 Fields = tuple[tuple[str, str], ...]
+_POLICY_FIELDS = frozenset(
+    {"access-control-allow-credentials", "access-control-allow-origin", "access-control-expose-headers"}
+)
+"""What [[site.cors]] says by itself, for each origin what is right for it."""
 
 
 class FieldRules:
@@ -38,6 +43,9 @@ class FieldRules:
 
     def __init__(self, settings: SiteSettings, headers: Iterable[HeaderRule] = ()) -> None:
         self._rules = [*table_rules(settings), *headers]
+        self.warnings: list[str] = []
+        if settings.cors:
+            self._leave_to_policies()
         self._preset = PRESETS[settings.security_headers]
         self._cache_control = settings.cache_control
         self._immutable = settings.immutable
@@ -49,6 +57,17 @@ class FieldRules:
             return self._worked_out(url, (), fresh=False)
         matched = tuple(number for number, rule in enumerate(self._rules) if rule.pattern.matches(url))
         return self._worked_out(url, matched, self._immutable and is_fingerprinted(url))
+
+    def _leave_to_policies(self) -> None:
+        """Said twice, or differently by two, browsers refuse the answer (Fetch standard 4.9)."""
+        taken: set[str] = set()
+        for number, rule in enumerate(self._rules):
+            kept = tuple(each for each in rule.settings if each.name.lower() not in _POLICY_FIELDS)
+            taken |= {each.name for each in rule.settings} - {each.name for each in kept}
+            self._rules[number] = replace(rule, settings=kept)
+        if taken:
+            names = ", ".join(sorted(taken))
+            self.warnings.append(f"{names} of the rules for headers: left to [[site.cors]] in the whole host")
 
     @property
     def preset(self) -> Fields:

@@ -45,6 +45,8 @@ _SINGLE = frozenset({"content-type", "content-disposition", "location", "strict-
 # A rule for one of these means to replace what was there, not to add to it.
 _REPLACED = frozenset(
     {
+        "access-control-allow-credentials",
+        "access-control-allow-origin",
         "cache-control",
         "content-security-policy",
         "cross-origin-opener-policy",
