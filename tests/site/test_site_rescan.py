@@ -35,13 +35,12 @@ def add_folder(root: Path, chance: random.Random) -> None:
 def add_link(root: Path, chance: random.Random) -> None:
     path = chance.choice(folders(root)) / f"link{chance.randrange(4)}"
     if not path.is_symlink():
-        path.symlink_to(
-            chance.choice([*folders(root), root / "keep.html", Path("/etc/passwd"), root / "none"])
-        )
+        outside = root.with_name("outside")
+        path.symlink_to(chance.choice([*folders(root), root / "keep.html", outside, root / "none"]))
 
 
 def change_file(root: Path, chance: random.Random) -> None:
-    path = chance.choice([path for path in root.rglob("*") if path.is_file()])
+    path = chance.choice([path for path in root.rglob("*") if path.is_file() and not path.is_symlink()])
     path.write_bytes(b"y" * chance.randrange(100))
 
 
@@ -88,6 +87,7 @@ def test_whatever_changed_is_found(tmp_path: Path, seed: int) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "keep.html").write_bytes(b"kept")
+    root.with_name("outside").write_bytes(b"of somebody else")
     for _ in range(15):
         add_file(root, chance)
         add_folder(root, chance)
