@@ -16,7 +16,7 @@ BETA, C = 0.7, 0.4
 
 
 class Rounds:
-    """A peer that acknowledges every segment a round trip after it left; paced as they are, they leave one by one."""
+    """A peer that acknowledges every segment a round trip after it left: one by one, as they are paced."""
 
     def __init__(self, host: Host, rtt_ms: float, requests: int = 4, **options: object) -> None:
         self.host = host
