@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 source config/setup/say.sh
+source config/setup/lanes.sh
 source config/setup/packages.sh
 source config/setup/machine.sh
 
@@ -17,10 +18,8 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "test-vm: error: the tests make taps and network namespaces: run 'sudo make test-vm'" >&2
     exit 77
 fi
-running=()
 end() {
-    [ ${#running[@]} -eq 0 ] || kill -TERM "${running[@]}" 2>/dev/null || true # they clean up and end
-    wait
+    end_lanes
     [ ! -x .venv/bin/python ] || .venv/bin/python -m tests.vm.netlab # namespaces of a killed run
     give_back
 }
@@ -34,7 +33,10 @@ make_machine
 wait "${running[0]}"
 running=()
 
-run_tests() { BYPASS_NO_SKIPS=1 BYPASS_PYTHON_DOC=$PWD/.cache/python-doc exec .venv/bin/python -m pytest "$@"; }
+run_tests() {
+    BYPASS_NO_SKIPS=1 BYPASS_PYTHON_DOC=$PWD/.cache/python-doc \
+        exec env --default-signal=INT .venv/bin/python -m pytest "$@"
+}
 if [ $# -gt 0 ]; then
     run_tests "$@" &
     running=($!)
@@ -43,21 +45,8 @@ if [ $# -gt 0 ]; then
     exit 0
 fi
 # A guest uses less than one processor: drivers and clients wait for each other. So there are three at a time, each
-# with a machine that no other part needs, but for igb, which has most tests. The others' words follow at the end.
-words=$(mktemp -d)
-touch "$words/0"
-parts=("igb and not test_zero_copy" "virtio-4 or igb and test_zero_copy" "not virtio-4 and not igb")
-for number in "${!parts[@]}"; do
-    (run_tests tests/vm -k "${parts[number]}") >"$words/$number" 2>&1 &
-    running+=($!)
-done
-tail -q -f --pid="${running[0]}" "$words/0" &
-failed=0
-for number in "${!parts[@]}"; do
-    wait "${running[number]}" || failed=$?
-done
-running=()
-wait
-cat "$words"/[1-9]*
-rm -rf "$words"
-exit "$failed"
+# with a machine that no other part needs, but for igb, which has most tests.
+igb() { run_tests tests/vm -k "igb and not test_zero_copy"; }
+virtio_with_four_pairs_and_igb() { run_tests tests/vm -k "virtio-4 or igb and test_zero_copy"; }
+virtio_and_refusals() { run_tests tests/vm -k "not virtio-4 and not igb"; }
+run_lanes igb virtio_with_four_pairs_and_igb virtio_and_refusals

@@ -182,7 +182,7 @@ def path_of_target(const uint8_t[::1] target not None, *, bint at_start=False):
     cdef uint8_t *scratch = _output().place(&target[0], octets, at_start)
     memset(scratch, 0xee, octets)
     with nogil:
-        verdict = paths.path_of_target(octet, <uint32_t>octets, scratch, &path)
+        verdict = paths.path_of_target(octet, <uint32_t>octets, NULL, scratch, &path)
     if verdict != paths.PATH_OK:
         return _PATHS[<int>verdict], b""
     return "OK", (<const char *>path.octets)[:path.bytes]

@@ -195,7 +195,13 @@ def facts(result: Result, runs: int) -> dict[str, object]:
             for cost in result.kinds
         ],
         "files": [
-            {"files": walk.files, "ns": round(walk.ns, 1), "image_bytes": walk.image_bytes}
+            {
+                "files": walk.files,
+                "body_bytes": walk.body_bytes,
+                "ns": round(walk.ns, 1),
+                "first_decile_ns": round(walk.quiet_ns, 1),
+                "image_bytes": walk.image_bytes,
+            }
             for walk in result.walks
         ],
         "layers_ns": {name: round(ns, 1) for name, ns in result.layer_ns.items()},
@@ -251,13 +257,21 @@ def print_kinds(out: Console, costs: list[Cost]) -> None:
 
 def print_walks(out: Console, walks: list[Walk]) -> None:
     table = Table(title="Random walk over small files, 64 connections, engine alone", title_justify="left")
-    for heading in ("files", "per request", "of the fewest", "image", "compiled in"):
+    for heading in (
+        *("body", "files", "per request", "of the fewest"),
+        *("first decile", "of the fewest", "image", "compiled in"),
+    ):
         table.add_column(heading, justify="right")
+    fewest = {walk.body_bytes: walk for walk in reversed(walks)}
     for walk in walks:
+        few = fewest[walk.body_bytes]
         table.add_row(
+            f"{walk.body_bytes:,} B",
             f"{walk.files:,}",
             f"{walk.ns:,.0f} ns",
-            f"{walk.ns / walks[0].ns:.2f}",
+            f"{walk.ns / few.ns:.2f}",
+            f"{walk.quiet_ns:,.0f} ns",
+            f"{walk.quiet_ns / few.quiet_ns:.2f}",
             f"{walk.image_bytes / 1e6:,.1f} MB",
             f"{walk.compile_s:.1f} s",
         )

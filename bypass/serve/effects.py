@@ -29,7 +29,8 @@ class AttachEffects:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._had_carrier = _has_carrier(plan.interface.index)
+        with IPRoute() as route:
+            self._had_carrier = _has_carrier(route, plan.interface.index)
         self._device = Ethtool(plan.interface.name)
         self._table = self._device.indirection() if quirks_of(plan.driver).rss_lost_at_attach else None
 
@@ -57,10 +58,11 @@ class AttachEffects:
 
     def _wait_for_carrier(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
-        while not _has_carrier(self._plan.interface.index):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_LINK_LOOK_S)
+        with IPRoute() as route:
+            while not _has_carrier(route, self._plan.interface.index):
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_LINK_LOOK_S)
         return True
 
     def _with_present_queues(self) -> Plan:
@@ -85,7 +87,6 @@ class AttachEffects:
         return self._device.indirection() == self._table
 
 
-def _has_carrier(ifindex: int) -> bool:
+def _has_carrier(route: IPRoute, ifindex: int) -> bool:
     """The driver's own word: the operational state that flags show follows later."""
-    with IPRoute() as route:
-        return any(link.get("carrier") for link in route.get_links(ifindex))
+    return any(link.get("carrier") for link in route.get_links(ifindex))

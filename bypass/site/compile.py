@@ -19,16 +19,16 @@ from bypass._engine import body_sums, folded_sum, image_checksum
 from bypass.errors import SiteError
 from bypass.site.describe import Account
 from bypass.site.files.recall import Recall
-from bypass.site.heads import etag
+from bypass.site.heads import make_own
 from bypass.site.hosts import Tables, make_tables
-from bypass.site.index import PathIndex, build_index
-from bypass.site.layout import ETAG_BYTES, RESPONSE, RESPONSE_LARGE, aligned, sums_of
+from bypass.site.layout import RECORD, RESPONSE, RESPONSE_LARGE, aligned, sums_of
 from bypass.site.limits import default_limit_bytes
 from bypass.site.outside import LargeFile
+from bypass.site.place import Places, find_places
 from bypass.site.plan import Body, Plan, Planner, assets, reread_bytes
 from bypass.site.resource import Site
 from bypass.site.scan import Asset
-from bypass.site.sections import HEADER, Header, Sections
+from bypass.site.sections import HEADER, Header
 from bypass.site.skipped import Skipped
 from bypass.site.source import Tick, changed, read_into
 from bypass.site.text import format_bytes, printable
@@ -60,19 +60,6 @@ class SiteSummary:
         return self.account.skipped
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Offsets from the start of the image, by number: heads, bodies; sums_first in sums. indexes: of the
-    hosts, then that of their names if they have any. Of a large body its number among them, and no sums."""
-
-    sections: Sections
-    heads: list[int]
-    bodies: list[int]
-    sums_first: list[int]
-    indexes: list[PathIndex]
-    sums_offset: int
-
-
 def compile_description(
     site: Site,
     output: BinaryIO | int,
@@ -99,7 +86,7 @@ def compile_description(
     tables = make_tables(site, planner)
     plan = planner.plan
     tick(plan.deduplicated_bytes)
-    places = _place(plan, tables)
+    places = find_places(plan, tables)
     _check_size(name, inside, places.sections.image_bytes, limit_bytes)
     fd = output if isinstance(output, int) else output.fileno()
     _allocate(fd, places.sections.image_bytes)
@@ -117,7 +104,7 @@ def compile_description(
     )
 
 
-def _settle(recall: Recall, planner: Planner, places: _Places, digests: list[bytes]) -> tuple[LargeFile, ...]:
+def _settle(recall: Recall, planner: Planner, places: Places, digests: list[bytes]) -> tuple[LargeFile, ...]:
     """Has it remember where everything is. Returns the large files."""
     inside: dict[bytes, tuple[int, int]] = {}
     outside: dict[bytes, bytes] = {}
@@ -166,52 +153,6 @@ def _check_size(name: str, files: list[Asset], needed: int, max_bytes: int) -> N
     )
 
 
-def _place(plan: Plan, tables: Tables) -> _Places:
-    """Decides where each head, body and sum lies."""
-    heads, bodies, sums_first = [], [], []
-    heads_end = bodies_end = sums_end = large = 0
-    for response in plan.responses:
-        start = aligned(heads_end)
-        heads.append(start)
-        heads_end = start + len(response.head.octets)
-    for body in plan.bodies:
-        if body.is_large:
-            bodies.append(large)
-            sums_first.append(0)
-            large += 1
-            continue
-        start = aligned(bodies_end)
-        bodies.append(start)
-        bodies_end = start + body.size
-        sums_first.append(sums_end)
-        sums_end += sums_of(body.size)
-    indexes: list[PathIndex] = []
-    for keys in [*tables.keys, *([tables.names] if tables.names else [])]:
-        indexes.append(build_index(keys, sum(len(index.paths) for index in indexes)))
-    sections = Sections(
-        slots_count=sum(index.slots_count for index in indexes),
-        paths_bytes=sum(len(index.paths) for index in indexes),
-        hosts_count=len(tables.hosts),
-        resources_count=len(plan.resources),
-        rules_count=len(tables.rules),
-        areas_count=len(tables.areas),
-        policies_count=len(tables.policies),
-        lines_count=len(tables.lines),
-        texts_bytes=len(plan.texts),
-        responses_count=len(plan.responses),
-        heads_bytes=heads_end,
-        sums_count=sums_end,
-        bodies_bytes=bodies_end,
-    )
-    heads_first, bodies_first = sections.heads_offset, sections.bodies_offset
-    heads = [heads_first + start for start in heads]
-    bodies = [
-        start if body.is_large else bodies_first + start
-        for start, body in zip(bodies, plan.bodies, strict=True)
-    ]
-    return _Places(sections, heads, bodies, sums_first, indexes, sections.sums_offset)
-
-
 def _allocate(fd: int, image_bytes: int) -> None:
     """Gives the output its size and real space: writing to a mapped hole on a full disk would be a signal."""
     try:
@@ -226,7 +167,7 @@ def _allocate(fd: int, image_bytes: int) -> None:
 
 
 def _write(
-    fd: int, plan: Plan, tables: Tables, places: _Places, files: int, tick: Tick, recall: Recall
+    fd: int, plan: Plan, tables: Tables, places: Places, files: int, tick: Tick, recall: Recall
 ) -> list[bytes]:
     """Returns the digests of all bodies."""
     lie = places.sections
@@ -254,13 +195,12 @@ def _write(
 
 
 def _write_body(
-    image: memoryview, places: _Places, number: int, body: Body, tick: Tick, recall: Recall
+    image: memoryview, places: Places, number: int, body: Body, tick: Tick, recall: Recall
 ) -> bytes:
     """Stores one body and its sums; returns its SHA-256."""
     if body.is_large:
         return _look_at_large(body, tick, recall)
     start = places.bodies[number]
-    sums_start = places.sums_offset + 2 * places.sums_first[number]
     with image[start : start + body.size] as stored:
         kept = recall.kept(body.digest) if isinstance(body.source, Asset) else None
         if kept is not None:
@@ -275,8 +215,10 @@ def _write_body(
         digest = hashlib.sha256(stored).digest() if kept is None or body.digest is None else body.digest
         if body.digest is not None and isinstance(body.source, Asset) and body.digest != digest:
             raise changed(body.source)
-        with image[sums_start : sums_start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
-            body_sums(stored, sums)
+        if not places.is_near(number):
+            start = places.sections.sums_offset + 2 * places.sums_first[number]
+            with image[start : start + 2 * sums_of(body.size)] as raw, raw.cast("H") as sums:
+                body_sums(stored, sums)
     return digest
 
 
@@ -292,41 +234,41 @@ def _look_at_large(body: Body, tick: Tick, recall: Recall) -> bytes:
     return digest
 
 
-def _write_responses(image: memoryview, plan: Plan, places: _Places, digests: list[bytes]) -> None:
-    record = places.sections.responses_offset
-    for start, response in zip(places.heads, plan.responses, strict=True):
-        body, head = response.body, response.head
-        octets = head.octets
-        etag_offset = head.value_offset("ETag")
-        if etag_offset:
-            tag = etag(digests[body]).encode("ascii")
-            octets = octets[:etag_offset] + tag + octets[etag_offset + ETAG_BYTES :]
-        image[start : start + len(octets)] = octets
-        RESPONSE.pack_into(  # in the order of RESPONSE_FIELDS
-            image,
-            record,
-            start,
+def _write_responses(image: memoryview, plan: Plan, places: Places, digests: list[bytes]) -> None:
+    lie = places.sections
+    for start, front in zip(places.fronts, plan.fronts, strict=True):
+        first = lie.heads_offset + start
+        image[first : first + len(front.octets)] = front.octets
+    lines = [front.line_bytes for front in plan.fronts]
+    record = lie.responses_offset
+    for response, key in zip(plan.responses, places.keys, strict=True):
+        body, number = response.body, response.front
+        front = plan.fronts[number]
+        own = make_own(response.status, digests[body], response.modified, response.length)
+        fields = RECORD.pack(  # in the order of RESPONSE_FIELDS
             places.bodies[body],
             plan.bodies[body].size,
+            places.fronts[number],
             places.sums_first[body],
-            len(octets),
-            folded_sum(octets),
-            head.date_offset,
+            response.modified,
+            response.resource,
+            len(front.octets),
+            front.date_offset,
+            lines[number],
+            front.meta_first,
+            folded_sum(front.octets + own),
             response.status,
             response.flags | RESPONSE_LARGE * plan.bodies[body].is_large,
-            response.modified,
-            head.line_bytes,
-            etag_offset,
-            head.value_offset("Last-Modified"),
-            head.meta_end,
-            head.length_offset,
             response.coding,
-            response.resource,
+            len(own),
+            len(key),
         )
+        octets = fields + own + key  # its body is there already
+        image[record : record + len(octets)] = octets
         record += RESPONSE.size
 
 
-def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: _Places) -> None:
+def _write_tables(image: memoryview, plan: Plan, tables: Tables, places: Places) -> None:
     parts: dict[str, Iterable[bytes]] = {
         "slots_count": (index.slots for index in places.indexes),
         "paths_bytes": (index.paths for index in places.indexes),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from bypass.site.heads import REASONS, Head, make_head
+from bypass.site.heads import REASONS, Front, make_front
 from bypass.site.layout import ErrorSlot
 from bypass.site.resource import Representation, Resource
 
@@ -55,23 +55,28 @@ class Page:
     """A response without a file. closes: the connection ends after it."""
 
     status: int
-    head: Head
+    front: Front
     body: bytes
     closes: bool
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length; None where a status allows no content."""
+        return None if self.status == 204 else len(self.body)
 
 
 def error_page(slot: ErrorSlot) -> Page:
     """The response for one error slot."""
     status = slot.status
     if status == 204:
-        return Page(status, make_head(status, None, 0, [ALLOW]), b"", closes=False)
+        return Page(status, make_front(status, None, [ALLOW]), b"", closes=False)
     body = _error_body(status)
     fields = list(_NO_STORE)
     if status == 405:
         fields.append(ALLOW)  # RFC 9110 15.5.6
     if status == 406:
         fields.append(("Vary", "Accept-Encoding"))
-    return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, status in CLOSING)
+    return Page(status, make_front(status, HTML_TYPE, fields), body, status in CLOSING)
 
 
 def own_page(status: int) -> Resource:
@@ -97,7 +102,7 @@ def redirect(location: str, status: int = 301, *, keeps_query: bool = True) -> R
 def bare_redirect(status: int, fields: tuple[tuple[str, str], ...] = ()) -> Page:
     """A redirect whose Location is appended when it is sent."""
     body = _render("Moved", f"{status} {REASONS[status]}", "This page is elsewhere.")
-    return Page(status, make_head(status, HTML_TYPE, len(body), fields), body, closes=False)
+    return Page(status, make_front(status, HTML_TYPE, fields), body, closes=False)
 
 
 def _error_body(status: int) -> bytes:

@@ -3,8 +3,10 @@
 A head ends after the last field line's CRLF. The engine fills in the date and appends the empty
 line, with `Connection: close` before it where the connection ends (RFC 9112 9.6).
 
-The order of fields serves the engine, which makes 304 and 206 from the head of the 200: first what a
-304 repeats (RFC 9110 15.4.5), last the content's length.
+The order of fields serves the engine. First comes what many responses have in common, which so lies in the
+image once, and in the caches; then the few lines of their own. And 304 and 206 are made from the head of the
+200: what a 304 repeats (RFC 9110 15.4.5) is the end of the one part and the beginning of the other, the
+content's length is last.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 from bypass.errors import SiteError
-from bypass.site.layout import DATE_BYTES, ETAG_BYTES
+from bypass.site.layout import DATE_BYTES, MODIFIED_BYTES, TAG_BYTES, own_length_at
 from bypass.site.resource import RESERVED_FIELDS
 
 REASONS = {
@@ -53,7 +55,7 @@ REASONS = {
 
 MOST_HEAD_BYTES = 32768
 """Longest head: offsets within it have 16 bits, and the engine has so much room to change one."""
-ETAG_PLACEHOLDER = '"' + "-" * (ETAG_BYTES - 2) + '"'
+OWN_BYTES_MOST = TAG_BYTES + MODIFIED_BYTES + len("Content-Length: \r\n") + 20
 _REPEATED = frozenset({"cache-control", "content-location", "expires", "vary"})
 _NEGOTIATED = "Accept-Encoding"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -62,19 +64,13 @@ _PATH_SAFE = "/:@!$&'()*+,;=~"  # pchar and "/", RFC 3986 3.3
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """Offsets within the octets: date_offset of the 29 zero octets of the Date value, meta_end behind
-    the fields that a 304 repeats, length_offset of the Content-Length line, 0 without one."""
+class Front:
+    """The part of a head that many responses have in common. Offsets within the octets: date_offset of the 29
+    zero octets of the Date value, meta_first of the fields that a 304 repeats."""
 
     octets: bytes
     date_offset: int
-    meta_end: int
-    length_offset: int
-
-    def value_offset(self, name: str) -> int:
-        """Where the value of the field `name` begins, 0 without such a field."""
-        found = self.octets.find(f"\r\n{name}: ".encode("ascii"))
-        return 0 if found < 0 else found + len(name) + 4
+    meta_first: int
 
     @property
     def line_bytes(self) -> int:
@@ -82,26 +78,40 @@ class Head:
         return self.octets.index(b"\r\n") + 2
 
 
-def make_head(
+def make_front(
     status: int,
     content_type: str | None,
-    content_length: int,
     fields: Iterable[tuple[str, str]] = (),
     meta: Iterable[tuple[str, str]] = (),
-) -> Head:
-    """The head of one response. meta: fields that a 304 for it repeats. content_type None: no content at
-    all (RFC 9110 8.6: then no length either)."""
+) -> Front:
+    """meta: fields that a 304 for it repeats. content_type None: no content at all."""
     before = f"HTTP/1.1 {status} {REASONS[status]}\r\nServer: bypass\r\nDate: ".encode("ascii")
-    repeated = before + bytes(DATE_BYTES) + b"\r\n" + _lines(meta)
-    if content_type is None:
-        return Head(repeated + _lines(fields), len(before), len(repeated), 0)
-    described = repeated + _lines([("Content-Type", content_type), *fields])
-    octets = described + f"Content-Length: {content_length}\r\n".encode("ascii")
-    if len(octets) > MOST_HEAD_BYTES:
+    described = [("Content-Type", content_type), *fields] if content_type is not None else list(fields)
+    first = before + bytes(DATE_BYTES) + b"\r\n" + _lines(described)
+    octets = first + _lines(meta)
+    if len(octets) + OWN_BYTES_MOST > MOST_HEAD_BYTES:
         raise SiteError(
-            f"a response has header fields of {len(octets)} octets, allowed are {MOST_HEAD_BYTES}"
+            f"a response has header fields of {len(octets) + OWN_BYTES_MOST} octets, allowed are"
+            f" {MOST_HEAD_BYTES}"
         )
-    return Head(octets, len(before), len(repeated), len(described))
+    return Front(octets, len(before), len(first))
+
+
+def make_own(status: int, digest: bytes, modified: int, length: int | None) -> bytes:
+    """The rest of a head: entity tag of a 200, Last-Modified unless it is 0, content's length (RFC 9110 8.6:
+    without content there is none)."""
+    lines = f"ETag: {etag(digest)}\r\n" if status == 200 else ""
+    if modified:
+        lines += f"Last-Modified: {http_date(modified)}\r\n"
+    if length is not None:
+        lines += f"Content-Length: {length}\r\n"
+    return lines.encode("ascii")
+
+
+def own_size(status: int, modified: int, length: int | None) -> int:
+    """Octets that make_own() returns."""
+    last = 0 if length is None else len(f"Content-Length: {length}\r\n")
+    return own_length_at(status, modified) + last
 
 
 def _lines(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from bypass.errors import SiteError
 from bypass.site.errorpages import ALLOW, CLOSING, Page, area_page, error_page
-from bypass.site.heads import divide_fields, make_head
+from bypass.site.heads import divide_fields, make_front
 from bypass.site.index import slots_for
 from bypass.site.layout import (
     AREA,
@@ -263,7 +263,7 @@ class _HostMaker:
         if policy.headers:
             fields.append(("Access-Control-Allow-Headers", ", ".join(policy.headers)))
         fields.append(("Access-Control-Max-Age", str(policy.max_age_s)))
-        return self.planner.page(Page(204, make_head(204, None, 0, fields), b"", closes=False))
+        return self.planner.page(Page(204, make_front(204, None, fields), b"", closes=False))
 
     def _line(self, fields: list[tuple[str, str]]) -> None:
         divide_fields(fields, negotiated=False)

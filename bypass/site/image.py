@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
     """One response. head lacks the empty line and has zero octets for a date; body and sums are views, of
-    nothing where the body is a large one that is not in the image."""
+    nothing where the body is a large one that is not in the image; one in the response's card has no sums."""
 
     record: ResponseRecord
     head: bytes
@@ -85,14 +85,19 @@ class SiteImage:
         representations it is the first."""
         for host in self.hosts:
             for _, response, offset, size in SLOT.iter_unpack(self._index(host)):
-                if response != EMPTY_SLOT and self._paths[offset] == ord("/"):
+                if response == EMPTY_SLOT:
+                    continue
+                if offset == NONE:
+                    yield self._card_key(response), self.response(response)
+                elif self._paths[offset] == ord("/"):
                     yield bytes(self._paths[offset : offset + size]), self.response(response)
 
     def lookup(self, path: bytes, host: HostRecord | None = None) -> StoredResponse | None:
         """The response for an absolute, percent-decoded path, found the way the data plane finds it; its
         first representation. host: default: the default host, or the first."""
         default = 0 if self.header.default_host == NONE else self.header.default_host
-        number = find(self._index(host or self.hosts[default]), self._paths, self.header.max_probe, path)
+        index = self._index(host or self.hosts[default])
+        number = find(index, self._paths, self.header.max_probe, path, self._card_key)
         return None if number is None else self.response(number)
 
     def host(self, name: str) -> HostRecord | None:
@@ -129,15 +134,20 @@ class SiteImage:
         record = ResponseRecord(
             *RESPONSE.unpack_from(self.buffer, lie.responses_offset + number * RESPONSE.size)
         )
+        front = lie.heads_offset + record.front_offset
         sums = lie.sums_offset + 2 * record.sums_first
         inside = not record.flags & RESPONSE_LARGE
         start, octets = (record.body_offset, record.body_bytes) if inside else (0, 0)
+        summed = inside and start >= lie.bodies_offset
         return StoredResponse(
             record,
-            head=bytes(self.buffer[record.head_offset : record.head_offset + record.head_bytes]),
+            head=bytes(self.buffer[front : front + record.front_bytes]) + record.own,
             body=self.buffer[start : start + octets],
-            sums=self.buffer[sums : sums + 2 * sums_of(octets) * inside].cast("H"),
+            sums=self.buffer[sums : sums + 2 * sums_of(octets) * summed].cast("H"),
         )
+
+    def _card_key(self, number: int) -> bytes:
+        return self.response(number).record.key
 
     def close(self) -> None:
         """Lets go of the mapping; it goes away with the last view of it, such as an engine's."""

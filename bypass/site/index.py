@@ -1,18 +1,19 @@
 """An index: open addressing with linear probing, as content/store walks it.
 
-A key's home slot is hash & (slots_count - 1); its tag is the upper half of the hash. At most half
-of the slots are taken. `max_probe` counts the slots looked at to find the worst placed key: 1 when
-every key lies at home. A search may stop at an empty slot or after max_probe slots.
+The search for a key begins at the first slot of the line of 64 octets that hash & (slots_count - 1) lies in,
+so that nearly all end in the line they began in; its tag is the upper half of the hash. At most half of the
+slots are taken. `max_probe` counts the slots looked at to find the worst placed key: 1 when every key lies at
+home. A search may stop at an empty slot or after max_probe slots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bypass._engine import image_hash
 from bypass.errors import SiteError
-from bypass.site.layout import EMPTY_SLOT, SLOT
+from bypass.site.layout import EMPTY_SLOT, LINE_SLOTS, NONE, SLOT
 from bypass.site.text import printable
 
 MOST_PROBE = 1024
@@ -31,13 +32,22 @@ class PathIndex:
 
 
 def slots_for(key_count: int) -> int:
-    """The power of two that is at least twice `key_count`."""
-    return 1 << (2 * max(key_count, 1) - 1).bit_length()
+    """The power of two that is at least twice `key_count`, and a line at least."""
+    return max(1 << (2 * max(key_count, 1) - 1).bit_length(), LINE_SLOTS)
 
 
-def build_index(entries: Sequence[tuple[bytes, int]], paths_first: int = 0) -> PathIndex:
-    """The index over (key, number); keys are distinct. paths_first: octets of keys of earlier indexes."""
-    paths = b"".join(path for path, _ in entries)
+def home_of(hashed: int, slots_count: int) -> int:
+    """The slot at which the search for a key begins."""
+    return hashed & (slots_count - 1) & -LINE_SLOTS
+
+
+def build_index(
+    entries: Sequence[tuple[bytes, int]], paths_first: int = 0, inside: bytes | bytearray = b""
+) -> PathIndex:
+    """The index over (key, number); keys are distinct. paths_first: octets of keys of earlier indexes.
+    inside: not 0 for each key that lies in the card of its response; empty: none does."""
+    inside = inside or bytes(len(entries))
+    paths = b"".join(path for (path, _), near in zip(entries, inside, strict=True) if not near)
     if paths_first + len(paths) > LARGEST_PATHS_BYTES:
         raise SiteError("the site's paths exceed 4 GiB", remedy="Serve it as several sites.")
     count = slots_for(len(entries))
@@ -46,10 +56,10 @@ def build_index(entries: Sequence[tuple[bytes, int]], paths_first: int = 0) -> P
     taken = bytearray(count)
     max_probe = 1
     offset = paths_first
-    for path, response in entries:
+    for (path, response), near in zip(entries, inside, strict=True):
         hashed = image_hash(path)
         probe = 1
-        slot = hashed & mask
+        slot = home_of(hashed, count)
         while taken[slot]:
             slot = (slot + 1) & mask
             probe += 1
@@ -60,22 +70,33 @@ def build_index(entries: Sequence[tuple[bytes, int]], paths_first: int = 0) -> P
                     remedy="Give it, or some of them, other names.",
                 )
         taken[slot] = 1
-        SLOT.pack_into(slots, slot * SLOT.size, hashed >> 32, response, offset, len(path))
+        place = NONE if near else offset
+        SLOT.pack_into(slots, slot * SLOT.size, hashed >> 32, response, place, len(path))
         max_probe = max(max_probe, probe)
-        offset += len(path)
+        if not near:
+            offset += len(path)
     return PathIndex(bytes(slots), paths, count, max_probe)
 
 
-def find(slots: memoryview, paths: memoryview, max_probe: int, path: bytes) -> int | None:
-    """The number that the key `path` stands for, or None: the same walk that content/store does."""
-    mask = len(slots) // SLOT.size - 1
+def find(
+    slots: memoryview,
+    paths: memoryview,
+    max_probe: int,
+    path: bytes,
+    card_key: Callable[[int], bytes] | None = None,
+) -> int | None:
+    """The number that the key `path` stands for, or None: the same walk that content/store does. card_key:
+    the key in the card of a response."""
+    count = len(slots) // SLOT.size
     hashed = image_hash(path)
-    slot = hashed & mask
+    slot = home_of(hashed, count)
     for _ in range(max_probe):
         tag, response, offset, size = SLOT.unpack_from(slots, slot * SLOT.size)
         if response == EMPTY_SLOT:
             return None
-        if tag == hashed >> 32 and paths[offset : offset + size] == path:
-            return int(response)
-        slot = (slot + 1) & mask
+        if tag == hashed >> 32 and size == len(path):
+            near = card_key(response) if card_key is not None and offset == NONE else None
+            if path == (paths[offset : offset + size] if near is None else near):
+                return int(response)
+        slot = (slot + 1) & (count - 1)
     return None

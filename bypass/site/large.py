@@ -10,12 +10,14 @@ import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bypass.errors import SiteError
 from bypass.site.image import SiteImage, open_image
 from bypass.site.layout import RESPONSE, RESPONSE_FIELDS, RESPONSE_LARGE, sums_of
 from bypass.site.limits import default_limit_bytes
 from bypass.site.output import seal
+from bypass.site.sections import Sections
 from bypass.site.text import format_bytes
 
 _FLAGS = RESPONSE_FIELDS.index("flags")
@@ -81,11 +83,16 @@ def copy_without_large(image: Path, memory: int, *, large_bytes: int, max_bytes:
         about = os.fstat(fd)
         with open_image(fd, str(image)) as opened:
             records = _records(opened)
+            lie = opened.header.sections
             places = sorted(
-                {(one[_BODY_OFFSET], one[_BODY_BYTES]) for one in records if one[_BODY_BYTES] >= large_bytes}
+                {
+                    (one[_BODY_OFFSET], one[_BODY_BYTES])
+                    for one in records
+                    if one[_BODY_BYTES] >= large_bytes and one[_BODY_OFFSET] >= lie.bodies_offset
+                }
             )
-            holes = _holes(opened, records, large_bytes)
-            first = opened.header.sections.responses_offset
+            holes = _holes(lie, records, set(places))
+            first = lie.responses_offset
         needed = about.st_size - sum(end - start for start, end in holes)
         if needed > max_bytes:
             raise SiteError(
@@ -104,7 +111,7 @@ def copy_without_large(image: Path, memory: int, *, large_bytes: int, max_bytes:
     return LargeBodies(fd, about.st_size, about.st_mtime_ns, tuple(places))
 
 
-def _records(image: SiteImage) -> list[tuple[int, ...]]:
+def _records(image: SiteImage) -> list[tuple[Any, ...]]:
     lie = image.header.sections
     with image.buffer[
         lie.responses_offset : lie.responses_offset + lie.responses_count * RESPONSE.size
@@ -112,15 +119,16 @@ def _records(image: SiteImage) -> list[tuple[int, ...]]:
         return list(RESPONSE.iter_unpack(raw))
 
 
-def _holes(image: SiteImage, records: list[tuple[int, ...]], large_bytes: int) -> list[tuple[int, int]]:
+def _holes(
+    lie: Sections, records: list[tuple[Any, ...]], places: set[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """Ranges of the file that need not be in memory, in order."""
-    sums_offset = image.header.sections.sums_offset
     found = set()
     for record in records:
-        size = record[_BODY_BYTES]
-        if size >= large_bytes:
-            sums = sums_offset + 2 * record[_SUMS_FIRST]
-            found.add((record[_BODY_OFFSET], record[_BODY_OFFSET] + size))
+        start, size = record[_BODY_OFFSET], record[_BODY_BYTES]
+        if (start, size) in places:
+            sums = lie.sums_offset + 2 * record[_SUMS_FIRST]
+            found.add((start, start + size))
             found.add((sums, sums + 2 * sums_of(size)))
     return sorted(found)
 
@@ -139,7 +147,7 @@ def _copy(source: int, target: int, size: int, holes: list[tuple[int, int]]) -> 
 
 
 def _mark(
-    memory: int, size: int, first: int, records: list[tuple[int, ...]], numbers: dict[tuple[int, int], int]
+    memory: int, size: int, first: int, records: list[tuple[Any, ...]], numbers: dict[tuple[int, int], int]
 ) -> None:
     with mmap.mmap(memory, size) as mapped:
         for index, record in enumerate(records):

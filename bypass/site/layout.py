@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 MAGIC = b"BYPASSIM"
-VERSION = 3
+VERSION = 4
 ALIGN = 64
 SUM_STEP = 64
 DATE_BYTES = 29
@@ -27,6 +27,14 @@ LINE_BYTES_MOST = 1024
 RESPONSE_CLOSE = 1
 RESPONSE_CARE = 2
 RESPONSE_LARGE = 4
+LINE_SLOTS = 4
+CARD_BYTES = 208
+CARD_BODY_MOST = 127
+CARD_KEY_MOST = 92
+TAG_BYTES = 32
+TAG_AT = 6
+MODIFIED_BYTES = 46
+MODIFIED_AT = 15
 CODINGS = ("", "gzip", "br", "zstd")
 """enum image_coding, by number."""
 
@@ -40,27 +48,30 @@ SLOT = struct.Struct("<IIII")
 """tag, response, path_offset, path_bytes."""
 SLOT_FIELDS = ("tag", "response", "path_offset", "path_bytes")
 
-RESPONSE = struct.Struct("<QQQQIHHHHIHHHHHHI")
+RECORD = struct.Struct("<QQIIIIHHHHHHBBBB")
+"""A response up to its card."""
+RESPONSE = struct.Struct(f"{RECORD.format}{CARD_BYTES}s")
 """As RESPONSE_FIELDS names them."""
 RESPONSE_FIELDS = (
-    "head_offset",
     "body_offset",
     "body_bytes",
+    "front_offset",
     "sums_first",
-    "head_bytes",
-    "head_sum",
+    "modified",
+    "resource",
+    "front_bytes",
     "date_offset",
+    "line_bytes",
+    "meta_first",
+    "head_sum",
     "status",
     "flags",
-    "modified",
-    "line_bytes",
-    "etag_offset",
-    "modified_offset",
-    "meta_end",
-    "length_offset",
     "coding",
-    "resource",
+    "own_bytes",
+    "key_bytes",
+    "card",
 )
+CARD_AT = RECORD.size
 
 RESOURCE = struct.Struct("<6I8x")
 RESOURCE_FIELDS = ("first", "count", "area", "bare", "location_offset", "location_bytes")
@@ -164,30 +175,52 @@ def sums_of(body_bytes: int) -> int:
     return body_bytes // SUM_STEP + 1
 
 
+def own_length_at(status: int, modified: int) -> int:
+    """Where the line Content-Length begins in a head's own part."""
+    return TAG_BYTES * (status == 200) + MODIFIED_BYTES * (modified != 0)
+
+
+def fits_card(own_bytes: int, key_bytes: int, body_bytes: int) -> bool:
+    """Whether a body that no other response has lies in the card."""
+    return body_bytes <= CARD_BODY_MOST and own_bytes + key_bytes + body_bytes <= CARD_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseRecord:
     """struct image_response."""
 
-    head_offset: int
     body_offset: int
     body_bytes: int
+    front_offset: int
     sums_first: int
-    head_bytes: int
-    head_sum: int
+    modified: int
+    resource: int
+    front_bytes: int
     date_offset: int
+    line_bytes: int
+    meta_first: int
+    head_sum: int
     status: int
     flags: int
-    modified: int = 0
-    line_bytes: int = 0
-    etag_offset: int = 0
-    modified_offset: int = 0
-    meta_end: int = 0
-    length_offset: int = 0
-    coding: int = 0
-    resource: int = NONE
+    coding: int
+    own_bytes: int
+    key_bytes: int
+    card: bytes
 
-    def pack_into(self, buffer: memoryview, offset: int) -> None:
-        RESPONSE.pack_into(buffer, offset, *(getattr(self, name) for name in RESPONSE_FIELDS))
+    @property
+    def own(self) -> bytes:
+        """The end of the head, which no other response has."""
+        return self.card[: self.own_bytes]
+
+    @property
+    def key(self) -> bytes:
+        """The path in the card, if there is one."""
+        return self.card[self.own_bytes : self.own_bytes + self.key_bytes]
+
+    @property
+    def etag_offset(self) -> int:
+        """Of the ETag value within the head, 0 without one."""
+        return self.front_bytes + TAG_AT if self.status == 200 else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,29 +10,30 @@ from __future__ import annotations
 import array
 import mmap
 import os
-import struct
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from bypass._engine import body_sums, folded_sum, image_checksum, move_places
-from bypass.site.heads import etag, http_date
+from bypass.site.heads import make_own
 from bypass.site.layout import (
     ALIGN,
-    DATE_BYTES,
-    ETAG_BYTES,
+    CARD_AT,
     RESPONSE,
     RESPONSE_FIELDS,
-    RESPONSE_LARGE,
+    ResponseRecord,
+    fits_card,
+    own_length_at,
     sums_of,
 )
-from bypass.site.sections import HEADER, header_from
+from bypass.site.sections import HEADER, Sections, header_from
 
 MOST_CHANGES = 256
 _WORDS = RESPONSE.size // 8
-_HEAD, _BODY, _SIZE, _SUMS = range(4)  # the first four fields of a record have 8 octets each
-_FLAGS_AT = struct.calcsize("<4QI3H") // 2  # in words of 2 octets
+_BODY, _SIZE = range(2)  # the first two fields of a record have 8 octets each
+_SUMS = 5  # in words of 4 octets
 
 
 class CannotPatch(Exception):
@@ -85,15 +86,16 @@ class Track:
     def move_all(
         self, words: memoryview | array.array[int], first: int, step: int, base: int = 0, unit: int = 1
     ) -> None:
-        """moved() plus `base` of the words first, first + step ...; unit: they count so many octets from the
-        section's start, not octets from the image's."""
+        """moved() plus `base` of the words first, first + step ..., of those that lie in the section; unit:
+        they count so many octets from the section's start, not octets from the image's."""
         if self.is_in_place and not base:
             return
         start = self.start if unit > 1 else 0
-        begins = array.array("Q", [(place - start) // unit for place in self._places])
-        move_places(
-            words, first, step, begins, array.array("q", [(by + base) // unit for by in self._shifts])
-        )
+        places = [(place - start) // unit for place in self._places]
+        shifts = [(by + base) // unit for by in self._shifts]
+        if unit == 1:  # what begins before the section: a body in a card, or the number of a large one
+            places, shifts = [self.start - 1, *places], [0, *shifts]
+        move_places(words, first, step, array.array("Q", places), array.array("q", shifts))
 
     @property
     def octets(self) -> int:
@@ -120,21 +122,23 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Patched:
-    """bodies: how offsets moved; base: by how much the section did."""
+    """bodies: how offsets moved; base: by how much the section did; near: where those that lie in cards
+    began, and begin now, as far as they moved."""
 
     bodies: Track
     base: int
+    near: dict[int, int]
     image_bytes: int
 
     @property
     def is_in_place(self) -> bool:
-        return not self.base and self.bodies.is_in_place
+        return not self.base and not self.near and self.bodies.is_in_place
 
     def places_of(self, offsets: list[int]) -> list[int]:
         """Where the bodies that began at `offsets` in the last image begin in the new one."""
         places = array.array("Q", offsets)
         self.bodies.move_all(places, 0, 1, self.base)
-        return places.tolist()
+        return [self.near.get(place, place) for place in places]
 
 
 def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
@@ -144,84 +148,85 @@ def patch(old: memoryview, changes: Sequence[Change], fd: int) -> Patched:
     header = header_from(HEADER.unpack_from(old)[1:])
     lie = header.sections
     records = bytearray(old[lie.span("responses_count")])
-    heads, sums = _changed_records(old, records, changes, lie.sums_offset)
-    head_track = Track(lie.heads_offset, lie.heads_offset + lie.heads_bytes, heads, ALIGN)
-    body_parts = [_Part(change.offset, change.size, change.content) for change in changes]
+    sums, near = _changed_records(old, records, changes, lie)
+    far = [change for change in changes if change.offset >= lie.bodies_offset]
+    body_parts = [_Part(change.offset, change.size, change.content) for change in far]
     body_track = Track(lie.bodies_offset, lie.bodies_offset + lie.bodies_bytes, body_parts, ALIGN)
     sum_track = Track(lie.sums_offset, lie.sums_offset + 2 * lie.sums_count, sums, 2)
-    new = replace(
-        lie,
-        heads_bytes=head_track.octets,
-        sums_count=sum_track.octets // 2,
-        bodies_bytes=body_track.octets,
-    )
-    base = new.bodies_offset - lie.bodies_offset
+    new = replace(lie, sums_count=sum_track.octets // 2, bodies_bytes=body_track.octets)
+    patched = Patched(body_track, new.bodies_offset - lie.bodies_offset, near, new.image_bytes)
     words = memoryview(records).cast("Q")
-    head_track.move_all(words, _HEAD, _WORDS)
-    sum_track.move_all(words, _SUMS, _WORDS, unit=2)
-    numbers = _large_bodies(records)
-    body_track.move_all(words, _BODY, _WORDS, base)
-    for place, number in numbers.items():
-        words[place] = number
+    body_track.move_all(words, _BODY, _WORDS, patched.base)
+    if not sum_track.is_in_place:
+        halves = memoryview(records).cast("I")
+        firsts = array.array("Q", halves[_SUMS :: 2 * _WORDS].tolist())
+        sum_track.move_all(firsts, 0, 1, unit=2)
+        halves[_SUMS :: 2 * _WORDS] = array.array("I", firsts)
     os.ftruncate(fd, 0)
     os.posix_fallocate(fd, 0, new.image_bytes)
     with mmap.mmap(fd, new.image_bytes) as mapped, memoryview(mapped) as image:
         image[HEADER.size : lie.responses_offset] = old[HEADER.size : lie.responses_offset]
         image[new.span("responses_count")] = records
-        head_track.copy(old, image, new.heads_offset)
+        image[new.span("heads_bytes")] = old[lie.span("heads_bytes")]
         sum_track.copy(old, image, new.sums_offset)
         body_track.copy(old, image, new.bodies_offset)
         header = replace(header, sections=new, checksum=0)
         checksum = image_checksum(header.pack(), image[HEADER.size :])
         image[: HEADER.size] = replace(header, checksum=checksum).pack()
-    return Patched(body_track, base, new.image_bytes)
-
-
-def _large_bodies(records: bytearray) -> dict[int, int]:
-    """Of records whose body has no place but a number: in which word of 8 octets that is, and it."""
-    words = memoryview(records).cast("Q")
-    flags = memoryview(records).cast("H")[_FLAGS_AT :: RESPONSE.size // 2].tolist()
-    large = (number * _WORDS + _BODY for number, each in enumerate(flags) if each & RESPONSE_LARGE)
-    return {place: words[place] for place in large}
+    return patched
 
 
 def _changed_records(
-    old: memoryview, records: bytearray, changes: Sequence[Change], sums_offset: int
-) -> tuple[list[_Part], list[_Part]]:
-    """Rewrites the records of changed bodies, but not where things lie; the heads and sums that they get."""
+    old: memoryview, records: bytearray, changes: Sequence[Change], lie: Sections
+) -> tuple[list[_Part], dict[int, int]]:
+    """Rewrites the records of changed bodies and their cards, but not where other things lie. The sums that
+    they get, and where bodies in cards began and begin now."""
     words = memoryview(records).cast("Q")
     by_body = {(change.offset, change.size): change for change in changes}
     pairs = zip(words[_BODY::_WORDS].tolist(), words[_SIZE::_WORDS].tolist(), strict=True)
     touched = [(number, by_body[pair]) for number, pair in enumerate(pairs) if pair in by_body]
-    heads: list[_Part] = []
+    users = Counter(change.offset for _, change in touched)
+    if len(users) != len(changes):
+        raise CannotPatch  # a body that no response has
     sums: dict[int, _Part] = {}
+    near: dict[int, int] = {}
     for number, change in touched:
         place = number * RESPONSE.size
-        record = dict(zip(RESPONSE_FIELDS, RESPONSE.unpack_from(records, place), strict=True))
-        head = _changed_head(old, record, change)
-        heads.append(_Part(record["head_offset"], record["head_bytes"], head))
-        first = sums_offset + 2 * record["sums_first"]
-        sums[change.offset] = _Part(first, 2 * sums_of(change.size), _sums(change.content))
-        record |= {"body_bytes": len(change.content), "head_bytes": len(head), "head_sum": folded_sum(head)}
-        RESPONSE.pack_into(records, place, *record.values())
-    if len(sums) != len(changes):
-        raise CannotPatch  # a body that no response has
-    return heads, list(sums.values())
+        record = _changed_record(old, records, place, change, lie, alone=users[change.offset] == 1)
+        RESPONSE.pack_into(records, place, *(getattr(record, name) for name in RESPONSE_FIELDS))
+        if change.offset >= lie.bodies_offset:
+            first = lie.sums_offset + 2 * record.sums_first
+            sums[change.offset] = _Part(first, 2 * sums_of(change.size), _sums(change.content))
+        elif change.offset != record.body_offset:
+            near[change.offset] = record.body_offset
+    return list(sums.values()), near
 
 
-def _changed_head(old: memoryview, record: dict[str, int], change: Change) -> bytes:
-    if record["status"] == 200 and bool(record["modified"]) != bool(change.modified):
+def _changed_record(
+    old: memoryview, records: bytearray, place: int, change: Change, lie: Sections, *, alone: bool
+) -> ResponseRecord:
+    """alone: no other response has that body."""
+    record = ResponseRecord(*RESPONSE.unpack_from(records, place))
+    if record.status == 200 and bool(record.modified) != bool(change.modified):
         raise CannotPatch  # a field comes or goes
-    start = record["head_offset"]
-    head = bytearray(old[start : start + record["head_bytes"]])
-    if tag := record["etag_offset"]:
-        head[tag : tag + ETAG_BYTES] = etag(change.digest).encode("ascii")
-    if date := record["modified_offset"]:
-        head[date : date + DATE_BYTES] = http_date(change.modified).encode("ascii")
-        record["modified"] = change.modified
-    if length := record["length_offset"]:
-        head[length:] = b"Content-Length: %d\r\n" % len(change.content)
-    return bytes(head)
+    modified = change.modified if record.modified else 0
+    sized = record.own_bytes > own_length_at(record.status, record.modified)
+    own = make_own(record.status, change.digest, modified, len(change.content) if sized else None)
+    in_card = change.offset < lie.bodies_offset
+    if in_card != (alone and fits_card(len(own), record.key_bytes, len(change.content))):
+        raise CannotPatch  # it comes into the card, or has to leave it
+    start = lie.heads_offset + record.front_offset
+    front = bytes(old[start : start + record.front_bytes])
+    body_at = lie.responses_offset + place + CARD_AT + len(own) + record.key_bytes
+    return replace(
+        record,
+        body_offset=body_at if in_card else change.offset,
+        body_bytes=len(change.content),
+        modified=modified,
+        head_sum=folded_sum(front + own),
+        own_bytes=len(own),
+        card=own + record.key + (change.content if in_card else b""),
+    )
 
 
 def _sums(content: bytes) -> bytes:

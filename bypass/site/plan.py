@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from bypass.errors import SiteError
 from bypass.site.errorpages import Page, bare_redirect
 from bypass.site.files.recall import Recall
-from bypass.site.heads import ETAG_PLACEHOLDER, REASONS, Head, divide_fields, http_date, make_head
+from bypass.site.heads import REASONS, Front, divide_fields, make_front
 from bypass.site.layout import CODINGS, NONE, RESPONSE_CARE, RESPONSE_CLOSE, ResourceRecord
 from bypass.site.resource import Representation, Resource, Site
 from bypass.site.scan import Asset
@@ -41,13 +41,14 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """body: its number in the plan. modified: Last-Modified, seconds since 1970, 0 without one. resource:
-    number of what has more to say about it."""
+    """front, body: their numbers in the plan. length: Content-Length, None without content. modified:
+    Last-Modified, seconds since 1970, 0 without one. resource: number of what has more to say about it."""
 
     status: int
     flags: int
-    head: Head
+    front: int
     body: int
+    length: int | None
     modified: int = 0
     coding: int = 0
     resource: int = NONE
@@ -57,6 +58,7 @@ class Response:
 class Plan:
     """What is said about contents, by number. The first responses are those of ErrorSlot."""
 
+    fronts: list[Front] = field(default_factory=list)
     bodies: list[Body] = field(default_factory=list)
     responses: list[Response] = field(default_factory=list)
     resources: list[ResourceRecord] = field(default_factory=list)
@@ -112,13 +114,15 @@ class Planner:
         self._owners: dict[int, int] = {}
         self._by_digest: dict[bytes, int] = {}
         self._by_meaning: dict[tuple[object, ...], int] = {}
+        self._fronts: dict[Front, int] = {}
+        self._front_of: dict[tuple[object, ...], int] = {}
         self._bare: dict[tuple[object, ...], int] = {}
 
     def page(self, page: Page) -> int:
         """A response of our own; its number."""
         body = self._body(Representation(page.body))
         flags = RESPONSE_CLOSE if page.closes else 0
-        return self._respond(Response(page.status, flags, page.head, body))
+        return self._respond(Response(page.status, flags, self._front(page.front), body, page.length))
 
     def resource(self, resource: Resource, where: bytes, *, area: int = NONE, closes: bool = False) -> int:
         """The number of a resource's first response. where: its path, for errors."""
@@ -163,9 +167,25 @@ class Planner:
             flags |= RESPONSE_CARE
         modified = resource.modified if resource.status == 200 else 0
         for coding, body in zip(codings, bodies, strict=True):
-            head = _head(resource, coding, self.plan.bodies[body].size, negotiated=codings != [""])
-            self._respond(Response(resource.status, flags, head, body, modified, CODINGS.index(coding), own))
+            front = self._front_for(resource, coding, negotiated=codings != [""])
+            size = self.plan.bodies[body].size
+            number = CODINGS.index(coding)
+            self._respond(Response(resource.status, flags, front, body, size, modified, number, own))
         return first
+
+    def _front_for(self, resource: Resource, coding: str, *, negotiated: bool) -> int:
+        status, kind, fields = resource.status, resource.content_type, resource.fields
+        key = status, kind, fields, resource.location, coding, negotiated
+        number = self._front_of.get(key)
+        if number is None:
+            number = self._front_of[key] = self._front(_front(resource, coding, negotiated=negotiated))
+        return number
+
+    def _front(self, front: Front) -> int:
+        number = self._fronts.setdefault(front, len(self.plan.fronts))
+        if number == len(self.plan.fronts):
+            self.plan.fronts.append(front)
+        return number
 
     def _respond(self, response: Response) -> int:
         self.plan.responses.append(response)
@@ -216,19 +236,14 @@ class Planner:
         return number
 
 
-def _head(resource: Resource, coding: str, size: int, *, negotiated: bool) -> Head:
+def _front(resource: Resource, coding: str, *, negotiated: bool) -> Front:
     repeated, others = divide_fields(resource.fields, negotiated)
-    meta: list[tuple[str, str]] = []
-    if resource.status == 200:
-        meta.append(("ETag", ETAG_PLACEHOLDER))
-        if resource.modified:
-            meta.append(("Last-Modified", http_date(resource.modified)))
     describing = [("Content-Encoding", coding)] if coding else []
     if resource.status == 200:
         describing.append(("Accept-Ranges", "bytes"))
     if resource.location:
         describing.append(("Location", resource.location))
-    return make_head(resource.status, resource.content_type, size, describing + others, meta + repeated)
+    return make_front(resource.status, resource.content_type, describing + others, repeated)
 
 
 def check_resource(resource: Resource, where: bytes) -> None:

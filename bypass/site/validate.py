@@ -17,9 +17,12 @@ from bypass.site.flaw import Flaw, require
 from bypass.site.heads import MOST_HEAD_BYTES, http_date
 from bypass.site.layout import (
     ALIGN,
+    CARD_AT,
+    CARD_BODY_MOST,
+    CARD_BYTES,
+    CARD_KEY_MOST,
     CODINGS,
     DATE_BYTES,
-    ETAG_BYTES,
     MAGIC,
     NONE,
     RESOURCE,
@@ -27,11 +30,13 @@ from bypass.site.layout import (
     RESPONSE_CARE,
     RESPONSE_CLOSE,
     SUM_STEP,
+    TAG_BYTES,
     VERSION,
     ResourceRecord,
     ResponseRecord,
+    own_length_at,
 )
-from bypass.site.sections import HEADER, HEADER_FIELDS, Header, header_from
+from bypass.site.sections import HEADER, HEADER_FIELDS, Header, Sections, header_from
 from bypass.site.validate_tables import check_tables
 
 _REMEDY = "Make it again with 'bypass build'."
@@ -85,79 +90,98 @@ def _check_header(image: memoryview) -> Header:
 def _check_responses(image: memoryview, header: Header) -> list[ResponseRecord]:
     """Checks all response records, each for itself; returns them."""
     lie = header.sections
+    heads = bytes(image[lie.span("heads_bytes")])
     responses: list[ResponseRecord] = []
-    heads_end, sums_end, bodies_end = lie.heads_offset, 0, lie.bodies_offset
-    with image[lie.responses_offset : lie.responses_offset + lie.responses_count * RESPONSE.size] as records:
-        for number, record in enumerate(RESPONSE.iter_unpack(records)):
-            response = ResponseRecord(*record)
-            head, body, body_bytes, sums_first, head_bytes, _, date, status, flags, *_ = record
+    fronts: set[tuple[int, ...]] = set()
+    heads_end, sums_end, bodies_end = 0, 0, lie.bodies_offset
+    with image[lie.span("responses_count")] as records:
+        for number, fields in enumerate(RESPONSE.iter_unpack(records)):
+            response = ResponseRecord(*fields)
+            near = _check_place(lie, response, number)
+            front = heads[response.front_offset :][: response.front_bytes]
+            own = response.own
+            key = (response.front_offset, *fields[6:10], response.status)
             require(
-                lie.heads_offset <= head
-                and head + head_bytes <= lie.heads_offset + lie.heads_bytes
-                and lie.bodies_offset <= body
-                and body + body_bytes <= lie.bodies_offset + lie.bodies_bytes
-                and sums_first + body_bytes // SUM_STEP + 1 <= lie.sums_count
-                and date + DATE_BYTES <= head_bytes
-                and body % ALIGN == 0
-                and flags & ~(RESPONSE_CLOSE | RESPONSE_CARE) == 0
-                and response.coding < len(CODINGS)
-                and (response.resource != NONE) == (flags & RESPONSE_CARE != 0)
-                and (response.coding == 0 or flags & RESPONSE_CARE)
-                and 200 <= status <= 599,
-                f"response {number} leads out of its sections",
+                (key in fronts or _is_front(front, response))
+                and _is_own(own, response, front)
+                and folded_sum(front + own) == response.head_sum
+                and len(front) + len(own) <= MOST_HEAD_BYTES,
+                f"the head of response {number} is malformed",
             )
-            _check_head(bytes(image[head : head + head_bytes]), response, number)
+            fronts.add(key)
             responses.append(response)
-            heads_end = max(heads_end, head + head_bytes)
-            sums_end = max(sums_end, sums_first + body_bytes // SUM_STEP + 1)
-            bodies_end = max(bodies_end, body + body_bytes)
-    require(heads_end == lie.heads_offset + lie.heads_bytes, "heads_bytes is not what the responses need")
+            heads_end = max(heads_end, response.front_offset + response.front_bytes)
+            if not near:
+                sums_end = max(sums_end, response.sums_first + response.body_bytes // SUM_STEP + 1)
+                bodies_end = max(bodies_end, response.body_offset + response.body_bytes)
+    require(heads_end == lie.heads_bytes, "heads_bytes is not what the responses need")
     require(sums_end == lie.sums_count, "sums_count is not what the responses need")
     require(bodies_end == lie.bodies_offset + lie.bodies_bytes, "bodies_bytes is not what the responses need")
     return responses
 
 
-def _check_head(text: bytes, response: ResponseRecord, number: int) -> None:
-    date = response.date_offset
+def _check_place(lie: Sections, response: ResponseRecord, number: int) -> bool:
+    """Nothing that the record names lies elsewhere than in its section. Whether the body lies in the card."""
+    card = lie.responses_offset + number * RESPONSE.size + CARD_AT
+    used = response.own_bytes + response.key_bytes
+    start, size, flags = response.body_offset, response.body_bytes, response.flags
+    near = start < lie.bodies_offset
     require(
+        response.front_offset + response.front_bytes <= lie.heads_bytes
+        and response.date_offset + DATE_BYTES + 2 <= response.front_bytes
+        and used <= CARD_BYTES
+        and response.key_bytes <= CARD_KEY_MOST
+        and (
+            start == card + used and size <= CARD_BODY_MOST and used + size <= CARD_BYTES
+            if near
+            else start % ALIGN == 0
+            and start + size <= lie.bodies_offset + lie.bodies_bytes
+            and response.sums_first + size // SUM_STEP + 1 <= lie.sums_count
+        )
+        and not (near and response.sums_first)
+        and flags & ~(RESPONSE_CLOSE | RESPONSE_CARE) == 0
+        and response.coding < len(CODINGS)
+        and (response.resource != NONE) == (flags & RESPONSE_CARE != 0)
+        and (response.coding == 0 or flags & RESPONSE_CARE != 0)
+        and 200 <= response.status <= 599,
+        f"response {number} leads out of its sections",
+    )
+    behind = used + (size if near else 0)
+    require(not response.card[behind:].strip(b"\0"), f"the card of response {number} holds more than it says")
+    return near
+
+
+def _is_front(text: bytes, response: ResponseRecord) -> bool:
+    """Whether the offsets out of which the engine makes 304 and 206 are those of the fields named."""
+    date, line, meta = response.date_offset, response.line_bytes, response.meta_first
+    return (
         text.startswith(b"HTTP/1.1 %d " % response.status)
         and text.endswith(b"\r\n")
-        and text[date : date + DATE_BYTES] == _NO_DATE
+        and text[date : date + DATE_BYTES + 2] == _NO_DATE + b"\r\n"
         and text[date - 6 : date] == b"Date: "
-        and folded_sum(text) == response.head_sum
-        and len(text) <= MOST_HEAD_BYTES
-        and _is_divided(text, response),
-        f"the head of response {number} is malformed",
+        and text[:line].count(b"\r\n") == 1
+        and text[line - 2 : line] == b"\r\n"
+        and line < date
+        and date + DATE_BYTES + 2 <= meta <= len(text)
+        and text[meta - 2 : meta] == b"\r\n"
     )
 
 
-def _is_divided(text: bytes, response: ResponseRecord) -> bool:
-    """Whether the offsets out of which the engine makes 304 and 206 are those of the fields named."""
-    length = response.length_offset
-    tag, modified = response.etag_offset, response.modified_offset
-    date_end = response.date_offset + DATE_BYTES + 2
+def _is_own(own: bytes, response: ResponseRecord, front: bytes) -> bool:
+    """The lines that there have to be, and no other."""
+    tag_end = TAG_BYTES if response.status == 200 else 0
+    length = own_length_at(response.status, response.modified)
+    tag = own[:tag_end]
+    date = f"Last-Modified: {http_date(response.modified)}\r\n" if response.modified else ""
+    type_at = response.date_offset + DATE_BYTES + 2
+    described = front[type_at : type_at + 14] == b"Content-Type: " and type_at < response.meta_first
+    last = b"Content-Length: %d\r\n" % response.body_bytes if described else b""
     return (
-        text[: response.line_bytes].count(b"\r\n") == 1
-        and text[response.line_bytes - 2 : response.line_bytes] == b"\r\n"
-        and response.line_bytes < response.date_offset
-        and date_end <= response.meta_end <= (length or len(text))
-        and text[response.meta_end - 2 : response.meta_end] == b"\r\n"
-        and (length == 0 or text[length:] == b"Content-Length: %d\r\n" % response.body_bytes)
-        and (tag == 0 or _is_tag(text[tag - 8 : tag + ETAG_BYTES + 2], tag < response.meta_end))
-        and (modified == 0) == (response.modified == 0)
-        and (
-            modified == 0
-            or text[modified - 17 : modified + DATE_BYTES + 2]
-            == f"\r\nLast-Modified: {http_date(response.modified)}\r\n".encode("ascii")
-        )
-        and (response.status != 200 or (tag > 0 and length > 0))
-        and (length == 0 or text[response.meta_end : response.meta_end + 14] == b"Content-Type: ")
+        (tag_end == 0 or (tag[:7] == b'ETag: "' and tag.endswith(b'"\r\n') and tag.count(b'"') == 2))
+        and own[tag_end:length] == date.encode("ascii")
+        and own[length:] == last
+        and (described or response.status != 200)
     )
-
-
-def _is_tag(line: bytes, repeated: bool) -> bool:
-    """A whole ETag line, CRLF before and behind."""
-    return repeated and line[:9] == b'\r\nETag: "' and line.endswith(b'"\r\n') and line.count(b'"') == 2
 
 
 def _check_gaps(image: memoryview, header: Header) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import add
 
 from bypass._engine import image_hash
 from bypass.site.flaw import Flaw, require
+from bypass.site.index import home_of
 from bypass.site.layout import (
     AREA,
     CAPTURES_MOST,
@@ -20,6 +20,7 @@ from bypass.site.layout import (
     KEY_WILD_HOST,
     LINE,
     LINE_BYTES_MOST,
+    LINE_SLOTS,
     LINES_MOST,
     NONE,
     POLICY,
@@ -45,7 +46,7 @@ def check_tables(image: memoryview, header: Header, responses: Sequence[Response
     lie = header.sections
     hosts = [host_from(fields) for fields in HOST.iter_unpack(image[lie.span("hosts_count")])]
     require(len(hosts) > 0, "it has no host")
-    keys = _Keys(image, header)
+    keys = _Keys(image, header, responses)
     numbers = {KEY_AREA: lie.areas_count, KEY_POLICY: lie.policies_count}
     for number, host in enumerate(hosts):
         entries = keys.take(host.slots_first, host.slots_count)
@@ -70,8 +71,9 @@ def check_tables(image: memoryview, header: Header, responses: Sequence[Response
 class _Keys:
     """Walks the indexes one after another: every key can be found where a search looks for it."""
 
-    def __init__(self, image: memoryview, header: Header) -> None:
+    def __init__(self, image: memoryview, header: Header, responses: Sequence[ResponseRecord]) -> None:
         self.header = header
+        self.responses = responses
         self.lie = header.sections
         self.slots = image[self.lie.span("slots_count")].cast("I")
         self.paths = bytes(image[self.lie.span("paths_bytes")])
@@ -84,7 +86,10 @@ class _Keys:
             first == self.slots_end and first + count <= self.lie.slots_count,
             "its indexes do not follow one another",
         )
-        require(count > 0 and count & (count - 1) == 0, f"an index has {count} slots, not a power of two")
+        require(
+            count >= LINE_SLOTS and count & (count - 1) == 0,
+            f"an index has {count} slots, not a power of two",
+        )
         self.slots_end = first + count
         slots = self.slots[4 * first : 4 * (first + count)]
         tags, numbers = slots[0::4].tolist(), slots[1::4].tolist()
@@ -96,10 +101,10 @@ class _Keys:
                 run = 0
                 continue
             run += 1
-            key = self.paths[offsets[slot] : offsets[slot] + sizes[slot]]
+            key = self._key(number, offsets[slot], sizes[slot])
             require(len(key) == sizes[slot] > 0, f"slot {first + slot} has no proper key")
             hashed = image_hash(key)
-            probe = ((slot - hashed) & (count - 1)) + 1
+            probe = ((slot - home_of(hashed, count)) & (count - 1)) + 1
             require(
                 tags[slot] == hashed >> 32 and probe <= run,
                 f"the key of slot {first + slot} cannot be found",
@@ -108,8 +113,16 @@ class _Keys:
             found.append((key, number))
         require(2 * len(found) <= count, "more than half of its slots are taken")
         require(len({key for key, _ in found}) == len(found), "a key occurs twice")
-        self.paths_end = max(self.paths_end, max(map(add, offsets, sizes), default=0))
+        ends = [offset + size for offset, size in zip(offsets, sizes, strict=True) if offset != NONE]
+        self.paths_end = max(self.paths_end, max(ends, default=0))
         return found
+
+    def _key(self, number: int, offset: int, size: int) -> bytes:
+        """Empty for one in the card of no response, or a key in a card that is no path."""
+        if offset != NONE:
+            return self.paths[offset : offset + size]
+        key = self.responses[number].key if number < len(self.responses) else b""
+        return key if key[:1] == b"/" else b""
 
     def finish(self) -> None:
         lie, probe = self.lie, self.header.max_probe

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define IMAGE_MAGIC "BYPASSIM"
-#define IMAGE_VERSION 3
+#define IMAGE_VERSION 4
 #define IMAGE_ALIGN 64
 #define IMAGE_SUM_STEP 64          /* body octets between two prefix sums */
 #define IMAGE_DATE_BYTES 29        /* IMF-fixdate, RFC 9110 5.6.7 */
@@ -21,12 +21,22 @@
 #define IMAGE_NONE 0xffffffffu     /* no such record */
 #define IMAGE_ERROR_SLOTS 24
 
-/* One slot of an index: open addressing, linear probing from (hash & mask). Every host has an index, and
- * the hosts' names have one. A key that begins with a slash is a path; IMAGE_KEY_* begin the others. */
+#define IMAGE_LINE_SLOTS 4         /* slots in a line of 64 octets: a search begins at the first of them */
+#define IMAGE_CARD_BYTES 208       /* of a response, behind the record's fields */
+#define IMAGE_CARD_BODY_MOST 127   /* longest body in a card: no segment of it asks for a prefix sum */
+#define IMAGE_CARD_KEY_MOST 92     /* longest key in a card: it fits whatever else there is */
+#define IMAGE_TAG_BYTES 32         /* the line "ETag: ..." with its CRLF */
+#define IMAGE_TAG_AT 6             /* of the value within it */
+#define IMAGE_MODIFIED_BYTES 46    /* the line "Last-Modified: ..." */
+#define IMAGE_MODIFIED_AT 15
+
+/* One slot of an index: open addressing, linear probing from the first slot of the line that (hash & mask) lies
+ * in. Every host has an index, and the hosts' names have one. A key that begins with a slash is a path;
+ * IMAGE_KEY_* begin the others. */
 struct image_slot {
     uint32_t tag;                  /* upper 32 bits of the key's hash */
     uint32_t response;             /* number of the response (area, policy, host), or IMAGE_EMPTY_SLOT */
-    uint32_t path_offset;          /* into the paths section */
+    uint32_t path_offset;          /* into the paths section; IMAGE_NONE: the key lies in the response's card */
     uint32_t path_bytes;
 };
 
@@ -37,25 +47,29 @@ struct image_slot {
 #define IMAGE_KEY_HOST "H"         /* and the name -> host */
 #define IMAGE_KEY_WILD_HOST "W"    /* and the name from its first dot on -> host */
 
-/* One response: head, then body (absent when answering HEAD). 64 bytes: one cache line. */
+/* One response: head, then body (absent when answering HEAD). Four lines that lie side by side; of a small
+ * file nothing else is met but its slot and what it has in common with others.
+ *
+ * The head is a front, which many responses share, and an end of its own: the ETag line if the status is 200, the
+ * Last-Modified line if there is one, and last "Content-Length: ..." if there is content. */
 struct image_response {
-    uint64_t head_offset;          /* into the file */
-    uint64_t body_offset;          /* into the file */
+    uint64_t body_offset;          /* into the file; of a body in the card too */
     uint64_t body_bytes;
-    uint64_t sums_first;           /* number of the body's first prefix sum in the sums section */
-    uint32_t head_bytes;           /* status line and fields, without the empty line that ends the head */
-    uint16_t head_sum;             /* folded sum of the head, its date octets being zero */
-    uint16_t date_offset;          /* of the Date value within the head */
-    uint16_t status;
-    uint16_t flags;                /* IMAGE_RESPONSE_* */
+    uint32_t front_offset;         /* into the heads section */
+    uint32_t sums_first;           /* number of the body's first prefix sum; 0 for a body in the card: none */
     uint32_t modified;             /* Last-Modified, seconds since 1970; 0: there is none */
-    uint16_t line_bytes;           /* status line with its CRLF */
-    uint16_t etag_offset;          /* of the ETag value within the head, IMAGE_ETAG_BYTES; 0: there is none */
-    uint16_t modified_offset;      /* of the Last-Modified value, IMAGE_DATE_BYTES; 0: there is none */
-    uint16_t meta_end;             /* fields from line_bytes to here are repeated by a 304 */
-    uint16_t length_offset;        /* of the line "Content-Length: ...", the head's last; 0: there is none */
-    uint16_t coding;               /* IMAGE_CODING_* */
     uint32_t resource;             /* number of the resource; with IMAGE_RESPONSE_CARE alone */
+    uint16_t front_bytes;
+    uint16_t date_offset;          /* of the Date value within the front */
+    uint16_t line_bytes;           /* status line with its CRLF */
+    uint16_t meta_first;           /* fields from here to the front's end are repeated by a 304 */
+    uint16_t head_sum;             /* folded sum of front and own part, the date octets being zero */
+    uint16_t status;
+    uint8_t  flags;                /* IMAGE_RESPONSE_* */
+    uint8_t  coding;               /* IMAGE_CODING_* */
+    uint8_t  own_bytes;            /* the head's own part, without the empty line that ends the head */
+    uint8_t  key_bytes;            /* of the path in the card; 0: none */
+    uint8_t  card[IMAGE_CARD_BYTES];  /* own part, path, body if it is that small; the rest is zero */
 };
 
 #define IMAGE_RESPONSE_CLOSE 1     /* the connection closes after this response */
@@ -212,7 +226,7 @@ enum image_error {
 };
 
 _Static_assert(sizeof(struct image_slot) == 16, "image_slot");
-_Static_assert(sizeof(struct image_response) == 64, "image_response");
+_Static_assert(sizeof(struct image_response) == 256, "image_response");
 _Static_assert(sizeof(struct image_resource) == 32, "image_resource");
 _Static_assert(sizeof(struct image_rule) == 32, "image_rule");
 _Static_assert(sizeof(struct image_area) == 32, "image_area");
@@ -220,6 +234,8 @@ _Static_assert(sizeof(struct image_policy) == 16, "image_policy");
 _Static_assert(sizeof(struct image_line) == 8, "image_line");
 _Static_assert(sizeof(struct image_host) == 128, "image_host");
 _Static_assert(sizeof(struct image_header) == 384, "image_header");
+_Static_assert(offsetof(struct image_response, card) == 48, "image_response.card");
+_Static_assert(IMAGE_LINE_SLOTS * sizeof(struct image_slot) == IMAGE_ALIGN, "a line of slots");
 _Static_assert(offsetof(struct image_header, errors) == 288, "image_header.errors");
 _Static_assert(IMAGE_ERROR_COUNT <= IMAGE_ERROR_SLOTS, "error slots");
 

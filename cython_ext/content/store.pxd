@@ -13,6 +13,12 @@ from cython_ext.wire.checksum cimport sum_add, sum_octets, sum_subtract, sum_swa
 cdef extern from "abi/image.h" nogil:
     enum:
         IMAGE_SUM_STEP
+        IMAGE_CARD_BYTES
+        IMAGE_LINE_SLOTS
+        IMAGE_TAG_BYTES
+        IMAGE_TAG_AT
+        IMAGE_MODIFIED_BYTES
+        IMAGE_MODIFIED_AT
         IMAGE_EMPTY_SLOT
         IMAGE_DATE_BYTES
         IMAGE_ETAG_BYTES
@@ -64,23 +70,23 @@ cdef extern from "abi/image.h" nogil:
         uint32_t path_offset
         uint32_t path_bytes
     struct image_response:
-        uint64_t head_offset
         uint64_t body_offset
         uint64_t body_bytes
-        uint64_t sums_first
-        uint32_t head_bytes
-        uint16_t head_sum
-        uint16_t date_offset
-        uint16_t status
-        uint16_t flags
+        uint32_t front_offset
+        uint32_t sums_first
         uint32_t modified
-        uint16_t line_bytes
-        uint16_t etag_offset
-        uint16_t modified_offset
-        uint16_t meta_end
-        uint16_t length_offset
-        uint16_t coding
         uint32_t resource
+        uint16_t front_bytes
+        uint16_t date_offset
+        uint16_t line_bytes
+        uint16_t meta_first
+        uint16_t head_sum
+        uint16_t status
+        uint8_t flags
+        uint8_t coding
+        uint8_t own_bytes
+        uint8_t key_bytes
+        uint8_t card[IMAGE_CARD_BYTES]
     struct image_resource:
         uint32_t first
         uint32_t count
@@ -135,6 +141,7 @@ cdef extern from "abi/image.h" nogil:
         uint64_t texts_offset
         uint64_t responses_offset
         uint64_t responses_count
+        uint64_t heads_offset
         uint64_t sums_offset
         uint32_t names_first
         uint32_t names_count
@@ -148,6 +155,7 @@ cdef struct Store:
     const image_slot *slots
     const uint8_t *paths
     const image_response *responses
+    const uint8_t *heads
     const uint16_t *sums
     const image_host *hosts
     const image_host *default_host  # NULL: none
@@ -168,6 +176,7 @@ cdef inline void store_open(Store *store, const uint8_t *image) noexcept nogil:
     store.slots = <const image_slot *>(image + header.slots_offset)
     store.paths = image + header.paths_offset
     store.responses = <const image_response *>(image + header.responses_offset)
+    store.heads = image + header.heads_offset
     store.sums = <const uint16_t *>(image + header.sums_offset)
     store.hosts = <const image_host *>(image + header.hosts_offset)
     store.default_host = NULL
@@ -184,10 +193,21 @@ cdef inline void store_open(Store *store, const uint8_t *image) noexcept nogil:
 cdef inline uint32_t index_find(
     const Store *store, uint32_t first, uint32_t count, const uint8_t *key, uint32_t octets
 ) noexcept nogil:
-    """What a key stands for in the index of `count` slots from `first` on, or NIL. It has empty slots: it ends."""
+    """What a key stands for in the index of `count` slots from `first` on, or NIL."""
+    return index_find_hash(store, first, count, key, octets, image_hash(key, octets))
+
+
+cdef inline uint32_t index_home(uint64_t hash, uint32_t count) noexcept nogil:
+    """The slot at which the search for a key begins: the first of a line."""
+    return <uint32_t>hash & (count - 1) & ~<uint32_t>(IMAGE_LINE_SLOTS - 1)
+
+
+cdef inline uint32_t index_find_hash(
+    const Store *store, uint32_t first, uint32_t count, const uint8_t *key, uint32_t octets, uint64_t hash
+) noexcept nogil:
+    """index_find() of a key whose hash is known. The index has empty slots: it ends."""
     cdef const image_slot *slots = store.slots + first
-    cdef uint64_t hash = image_hash(key, octets)
-    cdef uint32_t i = <uint32_t>hash & (count - 1)
+    cdef uint32_t i = index_home(hash, count)
     cdef uint32_t tag = <uint32_t>(hash >> 32)
     cdef const image_slot *slot
     while True:
@@ -196,10 +216,19 @@ cdef inline uint32_t index_find(
             return NIL
         if (
             slot.tag == tag and slot.path_bytes == octets
-            and memcmp(store.paths + slot.path_offset, key, octets) == 0
+            and memcmp(slot_key(store, slot), key, octets) == 0
         ):
             return slot.response
         i = (i + 1) & (count - 1)
+
+
+cdef inline const uint8_t *slot_key(const Store *store, const image_slot *slot) noexcept nogil:
+    """The key of a taken slot."""
+    cdef const image_response *response
+    if slot.path_offset != IMAGE_NONE:
+        return store.paths + slot.path_offset
+    response = &store.responses[slot.response]
+    return &response.card[response.own_bytes]
 
 
 cdef inline uint32_t host_find(
@@ -207,6 +236,26 @@ cdef inline uint32_t host_find(
 ) noexcept nogil:
     """Number of the response for a normalised path of a host (or what else the key stands for), or NIL."""
     return index_find(store, host.slots_first, host.slots_count, key, octets)
+
+
+cdef inline const uint8_t *response_front(const Store *store, const image_response *response) noexcept nogil:
+    """What the head begins with, up to front_bytes. The rest is the card's first own_bytes."""
+    return store.heads + response.front_offset
+
+
+cdef inline uint32_t head_bytes(const image_response *response) noexcept nogil:
+    """Status line and fields, without the empty line that ends the head."""
+    return <uint32_t>response.front_bytes + response.own_bytes
+
+
+cdef inline uint32_t own_length_at(const image_response *response) noexcept nogil:
+    """Where in the card the line Content-Length begins: behind what a 304 repeats."""
+    return (IMAGE_TAG_BYTES if response.status == 200 else 0) + (IMAGE_MODIFIED_BYTES if response.modified else 0)
+
+
+cdef inline bint body_is_near(const Store *store, const image_response *response) noexcept nogil:
+    """Whether the body lies in the card."""
+    return <uint64_t>(store.image + response.body_offset - <const uint8_t *>response) < sizeof(image_response)
 
 
 cdef inline uint16_t store_copy_body(

@@ -28,7 +28,7 @@ cdef enum:
     WINDOWS_AHEAD = 2               # asked for when the beginning of a window is sent
     CHANCES_FRESH = 2               # rounds of the hand that a window outlives unused,
     CHANCES_USED = 1                # and after its last use
-    KEPT_TICKS = 64                 # about 64 ms: one that somebody waited for is kept for them to come back
+    KEPT_TICKS = 64                 # about 64 ms: one that somebody waited for, or waited for in vain, is kept
 
 cdef enum WindowState:
     WINDOW_EMPTY
@@ -272,9 +272,10 @@ cdef inline void windows_miss(
     uint32_t number, uint32_t state,
 ) noexcept nogil:
     if state == WINDOW_FAILED:
-        if windows.windows[number].demanded:
-            windows.verdict = WINDOW_BROKEN
-        window_forget(windows, number)              # whoever asks next has it tried again
+        if windows.windows[number].demanded and window_is_kept(windows, &windows.windows[number]):
+            windows.verdict = WINDOW_BROKEN         # for all who waited: not one attempt for each
+            return
+        window_forget(windows, number)              # whoever asks later has it tried again
         number = NIL
     if windows.verdict != WINDOW_BROKEN:
         windows.verdict = WINDOW_MISSED

@@ -86,6 +86,7 @@ cdef inline void try_select(const Store *store, const Request *request) noexcept
     room.path = <uint8_t *>malloc(request.target_bytes)
     room.key = <uint8_t *>malloc(max(request.target_bytes + KEY_EXTRA, <uint32_t>KEY_ROOM_LEAST))
     room.text = <uint8_t *>malloc(MADE_BYTES_MOST)
+    room.known = NULL
     if request.host_bytes:
         memcpy(host, request.host, request.host_bytes)
     alone.host = host

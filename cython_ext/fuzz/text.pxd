@@ -151,7 +151,7 @@ cdef inline void judge_fields(Desk *desk, const Store *store, const Request *req
 cdef inline void judge_parts(const Store *store, const image_response *response, const Request *request) noexcept nogil:
     """What is answered in parts lies in the file."""
     cdef Parts parts
-    cdef Outcome outcome = judge_conditions(store, response, request, NOW_S, &parts)
+    cdef Outcome outcome = judge_conditions(response, request, NOW_S, &parts)
     cdef uint32_t i
     if outcome != OUTCOME_PARTIAL and outcome != OUTCOME_PARTS:
         return

@@ -7,7 +7,9 @@ requests without them, nearly all, pay for no more than noticing their absence.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp
 
-from cython_ext.content.store cimport IMAGE_DATE_BYTES, IMAGE_ETAG_BYTES, Store, image_response
+from cython_ext.content.store cimport (
+    IMAGE_DATE_BYTES, IMAGE_ETAG_BYTES, IMAGE_MODIFIED_AT, IMAGE_TAG_AT, IMAGE_TAG_BYTES, image_response,
+)
 from cython_ext.http.datetime cimport DATE_INVALID, date_parse
 from cython_ext.http.field cimport (
     FIELD_IF_MATCH, FIELD_IF_MODIFIED_SINCE, FIELD_IF_NONE_MATCH, FIELD_IF_RANGE, FIELD_IF_UNMODIFIED_SINCE,
@@ -37,13 +39,12 @@ cdef struct Conditions:
 
 
 cdef inline Outcome judge_conditions(
-    const Store *store, const image_response *response, const Request *request, int64_t now_s, Parts *parts
+    const image_response *response, const Request *request, int64_t now_s, Parts *parts
 ) noexcept nogil:
     """What a GET or HEAD is answered whose response would be `response`, a 200 with an entity tag."""
-    cdef const uint8_t *head = store.image + response.head_offset
     cdef Conditions found
     cdef RangeVerdict verdict
-    read_conditions(request, head + response.etag_offset, &found)
+    read_conditions(request, response.card + IMAGE_TAG_AT, &found)
     if found.if_match:
         if not found.match_found:
             return OUTCOME_FAILED
@@ -56,7 +57,7 @@ cdef inline Outcome judge_conditions(
         return OUTCOME_NOT_MODIFIED
     if request.method != METHOD_GET or found.range.octets == NULL or found.range.repeated:
         return OUTCOME_WHOLE
-    if not range_applies(response, head, &found.if_range, now_s):
+    if not range_applies(response, &found.if_range, now_s):
         return OUTCOME_WHOLE
     verdict = range_parse(found.range.octets, found.range.bytes, response.body_bytes, parts)
     if verdict == RANGE_IGNORED:
@@ -148,7 +149,7 @@ cdef inline int is_later(const image_response *response, const Text *since, int6
 
 
 cdef inline bint range_applies(
-    const image_response *response, const uint8_t *head, const Text *validator, int64_t now_s
+    const image_response *response, const Text *validator, int64_t now_s
 ) noexcept nogil:
     """If-Range (RFC 9110 13.1.5): absent, or our own strong validator, octet for octet. A time is strong
     when it is at least a second past (8.8.2.2)."""
@@ -157,10 +158,12 @@ cdef inline bint range_applies(
     if validator.repeated:
         return False
     if validator.bytes == IMAGE_ETAG_BYTES and memcmp(
-        validator.octets, head + response.etag_offset, IMAGE_ETAG_BYTES
+        validator.octets, response.card + IMAGE_TAG_AT, IMAGE_ETAG_BYTES
     ) == 0:
         return True
     return (
         response.modified != 0 and response.modified < now_s and validator.bytes == IMAGE_DATE_BYTES
-        and memcmp(validator.octets, head + response.modified_offset, IMAGE_DATE_BYTES) == 0
+        and memcmp(
+            validator.octets, response.card + (IMAGE_TAG_BYTES + IMAGE_MODIFIED_AT), IMAGE_DATE_BYTES
+        ) == 0
     )

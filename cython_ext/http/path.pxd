@@ -6,7 +6,7 @@ removed, and one that would leave the root is refused (400). No file system is t
 is looked up in a closed index, so nothing outside the site can be named.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_ext.http.field cimport host_is_sound, is_plain_octet, same_lower
 
@@ -20,10 +20,17 @@ cdef struct Path:
     uint32_t bytes
 
 
+cdef struct Known:
+    const uint8_t *target           # NULL: nothing is known
+    uint32_t bytes                  # plain_prefix() of it
+    uint64_t hash                   # image_hash() of those
+
+
 cdef inline PathVerdict path_of_target(
-    const uint8_t *target, uint32_t octets, uint8_t *scratch, Path *path
+    const uint8_t *target, uint32_t octets, const Known *known, uint8_t *scratch, Path *path
 ) noexcept nogil:
-    """`scratch` has room for `octets` and is used only where the path must be rewritten."""
+    """`scratch` has room for `octets` and is used only where the path must be rewritten. known: of this target or
+    of another, or NULL."""
     cdef uint32_t i
     if target[0] != 47:
         i = authority_end(target, octets)       # absolute-form: RFC 9112 3.2.2
@@ -35,12 +42,17 @@ cdef inline PathVerdict path_of_target(
             return PATH_OK
         target += i
         octets -= i
-    i = plain_prefix(target, octets)
+    i = known.bytes if is_known(known, target, octets) else plain_prefix(target, octets)
     if i == octets or target[i] == 63:
         path.octets = target
         path.bytes = i
         return PATH_OK
     return path_rewrite(target, octets, scratch, path)
+
+
+cdef inline bint is_known(const Known *known, const uint8_t *target, uint32_t octets) noexcept nogil:
+    """Whether it is these very octets of which something is known."""
+    return known != NULL and known.target == target and known.bytes <= octets
 
 
 cdef inline uint32_t plain_prefix(const uint8_t *target, uint32_t octets) noexcept nogil:

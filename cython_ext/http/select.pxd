@@ -15,12 +15,12 @@ from cython_ext.content.store cimport (
     IMAGE_ERROR_417, IMAGE_ERROR_421, IMAGE_ERROR_431, IMAGE_ERROR_500, IMAGE_ERROR_501, IMAGE_ERROR_503,
     IMAGE_ERROR_505, IMAGE_HOST_AREAS, IMAGE_HOST_FORCED, IMAGE_HOST_POLICIES, IMAGE_HOST_RULES, IMAGE_NONE,
     IMAGE_RESPONSE_CARE, IMAGE_RULE_FORCED, IMAGE_RULE_KEEPS_QUERY, IMAGE_RULE_REDIRECT, Store, host_find,
-    image_host, image_policy, image_resource, image_rule,
+    image_host, image_policy, image_resource, image_rule, index_find_hash,
 )
 from cython_ext.http.credentials cimport may_enter
 from cython_ext.http.folder cimport folder_find, host_of
 from cython_ext.http.negotiate cimport negotiate, represent
-from cython_ext.http.path cimport PATH_BAD, PATH_NOWHERE, Path, PathVerdict, path_of_target
+from cython_ext.http.path cimport PATH_BAD, PATH_NOWHERE, Known, Path, PathVerdict, is_known, path_of_target
 from cython_ext.http.policy cimport policy_line, policy_preflight
 from cython_ext.http.request cimport METHOD_OPTIONS, METHOD_OTHER, METHOD_UNKNOWN, Request
 from cython_ext.http.rule cimport (
@@ -36,6 +36,7 @@ cdef struct Room:
     uint8_t *path                   # as many octets as the target
     uint8_t *key                    # KEY_EXTRA more, and KEY_ROOM_LEAST at least
     uint8_t *text                   # MADE_BYTES_MOST
+    const Known *known              # of the target, found out before its turn came; NULL: nothing
 
 cdef struct Selection:
     const image_host *host          # NULL: nobody's
@@ -116,17 +117,26 @@ cdef inline void http_select(
     found.response = NIL
     if refuse_method(store, request, room, found):
         return
-    verdict = path_of_target(request.target, request.target_bytes, room.path, &path)
+    verdict = path_of_target(request.target, request.target_bytes, room.known, room.path, &path)
     if verdict == PATH_BAD:
         found.response = host_error(store, request, found.host, 400)
         return
     if verdict != PATH_NOWHERE:
-        found.response = host_find(store, found.host, path.octets, path.bytes)
+        found.response = path_find(store, found.host, &path, room.known)
     if found.host.features == 0 and request.method != METHOD_OPTIONS and found.response != NIL:
         if store.responses[found.response].flags & IMAGE_RESPONSE_CARE:
             settle(store, request, NIL, &path, room, found)
         return
     select_with_care(store, request, &path, verdict, room, found)
+
+
+cdef inline uint32_t path_find(
+    const Store *store, const image_host *host, const Path *path, const Known *known
+) noexcept nogil:
+    """host_find() of a request's path."""
+    if is_known(known, path.octets, path.bytes) and known.bytes == path.bytes:
+        return index_find_hash(store, host.slots_first, host.slots_count, path.octets, path.bytes, known.hash)
+    return host_find(store, host, path.octets, path.bytes)
 
 
 cdef inline bint refuse_method(
@@ -147,7 +157,7 @@ cdef inline bint refuse_method(
         return False
     found.response = host_error(store, request, found.host, status)
     if found.host.features & IMAGE_HOST_POLICIES:
-        if path_of_target(request.target, request.target_bytes, room.path, &path) != PATH_BAD:
+        if path_of_target(request.target, request.target_bytes, room.known, room.path, &path) != PATH_BAD:
             say_policy(store, request, &path, room, found)
     return True
 

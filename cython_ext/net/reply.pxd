@@ -102,7 +102,7 @@ cdef inline void arp_frame(
 
 
 cdef inline bint reply_arp(Replies *replies, Control *control, const Arp *arp, uint8_t number) noexcept nogil:
-    """Who has it? We. Also to a probe, whose sender address is 0 (RFC 5227 2.1.1)."""
+    """Who has it? We. Also to a probe, whose sender address is 0 (RFC 5227 2.5)."""
     cdef uint8_t peer_mac[6]
     cdef uint8_t peer[4]
     if not reply_is_allowed(&replies.link, control):

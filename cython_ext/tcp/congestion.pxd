@@ -60,10 +60,18 @@ cdef inline void congestion_acked(
     conn.cwnd = min(conn.cwnd, <uint32_t>CWND_MOST)
 
 
+cdef inline uint32_t portion(const TcpConn *conn, uint32_t octets, double rate) noexcept nogil:
+    """`rate` for each octet that arrived, of one window at most. Less than a whole octet is kept by the sequence
+    number, not rounded up for each ACK: else a peer who divides ACKs would have the window grow as in slow start
+    (RFC 5681 3.1: MUST NOT by more than a segment a round trip)."""
+    cdef uint64_t end = (<uint64_t>1 << 32) + conn.snd_una
+    return <uint32_t>(<uint64_t>(end * rate) - <uint64_t>((end - min(octets, conn.cwnd)) * rate))
+
+
 cdef inline uint32_t reno_step(const TcpConn *conn, uint32_t octets, double alpha) noexcept nogil:
     """RFC 5681 3.1 with byte counting (RFC 3465 2.1), RFC 9438 4.3: every octet counts, however few ACKs the peer
     sends; alpha segments a window at most."""
-    return max(<uint32_t>(alpha * conn.mss * min(octets, conn.cwnd) / conn.cwnd), <uint32_t>1)
+    return portion(conn, octets, alpha * conn.mss / conn.cwnd)
 
 
 cdef inline void slow_start(TcpConn *conn, Flight *flight, uint32_t octets) noexcept nogil:
@@ -133,7 +141,7 @@ cdef inline void cubic_step(TcpConn *conn, uint32_t octets, uint64_t now_ns) noe
     if target > 1.5 * conn.cwnd:
         target = 1.5 * conn.cwnd
     if target > conn.cwnd:
-        conn.cwnd += max(<uint32_t>((target - conn.cwnd) * octets / conn.cwnd), <uint32_t>1)
+        conn.cwnd += portion(conn, octets, (target - conn.cwnd) / conn.cwnd)
     conn.cwnd = max(conn.cwnd, conn.phase.epoch.w_est)
 
 

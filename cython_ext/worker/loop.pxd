@@ -29,6 +29,8 @@ from cython_ext.worker.state cimport (
 from cython_ext.worker.transmit cimport Spare, port_flush, send_due
 
 cdef enum:
+    FEW_CONNECTIONS = 512           # so many records stay in the caches by themselves
+    FRAMES_AHEAD = 4                # received ones whose headers are being fetched
     LISTED_A_TURN = 64              # most connections whose put-off output is taken up in one turn
     PUBLISH_NS = 1000000
 
@@ -46,9 +48,11 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
     cdef uint32_t unused_count = 0
     cdef uint32_t received = port.driver.rx_burst(port.driver.state, frames, BURST_FRAMES)
     cdef bint fetching = received > 1 and ahead_pays(&worker.service.store)
-    for i in range(received):
+    for i in range(min(<uint32_t>FRAMES_AHEAD, received)):
         prefetch(frames[i].data)
     for i in range(received):
+        if i + FRAMES_AHEAD < received:
+            prefetch(frames[i + FRAMES_AHEAD].data)
         count_many(&worker.counters, C_RX_OCTETS, frames[i].bytes)
         verdicts[i] = net_input(
             &frames[i], &worker.local, port.mac, port.accept_partial, &segments[i], &worker.counters
@@ -56,14 +60,16 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
         if verdicts[i] == INPUT_SEGMENT:
             segments[i].driver = <uint8_t>port_number
             table_hash(&worker.table, &segments[i])
-    for i in range(received):
-        if verdicts[i] == INPUT_SEGMENT:
-            fetch_ahead(worker, &segments[i])
+    if worker.table.in_use > FEW_CONNECTIONS:
+        for i in range(received):
+            if verdicts[i] == INPUT_SEGMENT:
+                fetch_ahead(worker, &segments[i])
     if fetching:
         ahead_start(&ahead, &worker.service.store, segments, verdicts, received)
     for i in range(received):
         if fetching:
             ahead_step(&ahead, &worker.service.store, i)
+            worker.service.room.known = &ahead.guesses[i].known
         spare.frame = frames[i]
         spare.port = port
         spare.available = True
@@ -74,6 +80,7 @@ cdef inline uint32_t receive_burst(Worker *worker, uint32_t port_number, uint64_
         if spare.available:
             unused[unused_count] = frames[i]
             unused_count += 1
+    worker.service.room.known = NULL
     port.driver.recycle(port.driver.state, unused, unused_count)
     count_many(&worker.counters, C_RX_FRAMES, received)
     return received

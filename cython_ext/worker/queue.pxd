@@ -7,7 +7,7 @@ from cython_ext.base.counters cimport (
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.base.share cimport share_give, share_take
-from cython_ext.content.store cimport IMAGE_RESPONSE_CLOSE, Store, image_response
+from cython_ext.content.store cimport IMAGE_RESPONSE_CLOSE, Store, head_bytes, image_response, response_front
 from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.worker.service cimport (
     BLOCK_SLOTS, INLINE_SLOTS, NOTE_BYTES, SESSION_CLOSING, SLOT_CLOSE, SLOT_HEAD_ONLY, SLOT_KEEP_ALIVE,
@@ -15,8 +15,8 @@ from cython_ext.worker.service cimport (
     SLOT_VARIANT, STAGED_LINE_SHIFT, Service, Session, Slot,
 )
 from cython_ext.worker.variant cimport (
-    DATE_END_BYTES, LINE_206_BYTES, LINE_304_BYTES, LINE_416_BYTES, MULTIPART_BYTES, PARTIAL_BYTES,
-    UNSATISFIABLE_BYTES, decimal_digits, type_line_bytes,
+    LINE_206_BYTES, LINE_416_BYTES, MULTIPART_BYTES, PARTIAL_BYTES, UNSATISFIABLE_BYTES, date_end, decimal_digits,
+    not_modified_bytes, type_line_bytes, whole_fields_bytes,
 )
 
 cdef enum:
@@ -148,18 +148,18 @@ cdef inline uint32_t variant_head_bytes(const Service *service, const Slot *slot
     cdef const image_response *response = slot_response(service, slot)
     cdef const Extent *extent
     if slot.flags & SLOT_NOT_MODIFIED:
-        return LINE_304_BYTES + response.meta_end - response.line_bytes
+        return not_modified_bytes(response)
     if slot.flags & SLOT_UNSATISFIABLE:
-        return LINE_416_BYTES + DATE_END_BYTES + response.date_offset - response.line_bytes + (
+        return LINE_416_BYTES + date_end(response) - response.line_bytes + (
             UNSATISFIABLE_BYTES + decimal_digits(response.body_bytes)
         )
     extent = slot_extent(service, slot)
     if slot.flags & SLOT_PARTS:
-        return LINE_206_BYTES + response.length_offset - response.line_bytes + (
+        return LINE_206_BYTES + whole_fields_bytes(response) + (
             MULTIPART_BYTES + decimal_digits(extent.bytes)
-            - type_line_bytes(slot_store(service, slot).image + response.head_offset, response)
+            - type_line_bytes(response_front(slot_store(service, slot), response), response)
         )
-    return LINE_206_BYTES + response.length_offset - response.line_bytes + (
+    return LINE_206_BYTES + whole_fields_bytes(response) + (
         PARTIAL_BYTES + decimal_digits(extent.bytes) + decimal_digits(extent.first)
         + decimal_digits(extent.first + extent.bytes - 1) + decimal_digits(response.body_bytes)
     )
@@ -174,7 +174,7 @@ cdef inline uint32_t made_head_bytes(const Service *service, const Slot *slot) n
     """Head and tail of a slot that is not plain."""
     return tail_bytes(slot.flags) + extra_bytes(service, slot) + (
         variant_head_bytes(service, slot) if slot.flags & SLOT_VARIANT
-        else slot_response(service, slot).head_bytes
+        else head_bytes(slot_response(service, slot))
     )
 
 
@@ -190,7 +190,7 @@ cdef inline uint64_t slot_bytes(const Service *service, const Slot *slot) noexce
     cdef const image_response *response = slot_response(service, slot)
     if slot_is_plain(slot):
         return (
-            response.head_bytes + tail_bytes(slot.flags)
+            head_bytes(response) + tail_bytes(slot.flags)
             + (0 if slot.flags & SLOT_HEAD_ONLY else response.body_bytes)
         )
     return made_head_bytes(service, slot) + slot_body_bytes(service, slot)

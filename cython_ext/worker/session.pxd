@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memmove
 from cython_ext.base.counters cimport C_NO_REQUEST_BUFFER, C_REQUESTS, count
 from cython_ext.base.pool cimport NIL
 from cython_ext.base.share cimport share_take
-from cython_ext.content.store cimport image_response
+from cython_ext.content.store cimport image_response, response_front
 from cython_ext.http.body cimport BODY_BAD, BODY_NONE, body_begin, body_skip
 from cython_ext.http.conditional cimport (
     OUTCOME_FAILED, OUTCOME_NOT_MODIFIED, OUTCOME_PARTIAL, OUTCOME_PARTS, OUTCOME_UNSATISFIABLE, Outcome,
@@ -74,7 +74,7 @@ cdef inline Slot *stage_answer(
     if not request.conditional or service.store.responses[found.response].status != 200:
         return stage_response(service, session, found.response, flags)
     outcome = judge_conditions(
-        &service.store, &service.store.responses[found.response], request, service.date.second, &parts
+        &service.store.responses[found.response], request, service.date.second, &parts
     )
     if outcome == OUTCOME_FAILED:
         return stage_response(
@@ -114,7 +114,7 @@ cdef inline Slot *stage_parts(
 ) noexcept nogil:
     """Several parts, unless the whole is no longer than they are, or there is no room to keep them."""
     cdef const image_response *response = &service.store.responses[number]
-    cdef uint64_t octets = parts_bytes(service.store.image + response.head_offset, response, parts)
+    cdef uint64_t octets = parts_bytes(response_front(&service.store, response), response, parts)
     cdef uint32_t note
     cdef Slot *slot
     if octets >= response.body_bytes or not note_take(service, session, &note):

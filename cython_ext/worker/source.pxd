@@ -8,7 +8,9 @@ is what was sent before.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from cython_ext.content.store cimport IMAGE_RESPONSE_LARGE, Store, image_line, image_response, store_copy_body
+from cython_ext.content.store cimport (
+    IMAGE_RESPONSE_LARGE, Store, head_bytes, image_line, image_response, response_front, store_copy_body,
+)
 from cython_ext.content.window cimport windows_copy_body
 from cython_ext.http.byterange cimport Extent, Parts
 from cython_ext.http.date cimport DATE_BYTES, Date, date_make
@@ -61,7 +63,7 @@ cdef inline uint16_t response_fill(
     """A range within one response; the sum's words count from its first octet."""
     cdef const Store *store = slot_store(service, slot)
     cdef const image_response *response = &store.responses[slot.response]
-    cdef uint32_t lead_bytes = response.head_bytes + tail_bytes(slot.flags)
+    cdef uint32_t lead_bytes = head_bytes(response) + tail_bytes(slot.flags)
     cdef uint32_t step = 0
     cdef uint16_t total = 0
     cdef uint16_t part
@@ -117,7 +119,7 @@ cdef inline uint16_t parts_fill(
     uint32_t octets, uint8_t *out,
 ) noexcept nogil:
     """A range of a multipart content: made anew each time, from the extents. `parts` lies in a note."""
-    cdef const uint8_t *head = store.image + response.head_offset
+    cdef const uint8_t *front = response_front(store, response)
     cdef const Extent *extent
     cdef uint32_t i, step, text_bytes
     cdef uint32_t done = 0
@@ -126,12 +128,12 @@ cdef inline uint16_t parts_fill(
     for i in range(parts.count + 1):
         if i < parts.count:
             extent = &parts.extent[i]
-            text_bytes = part_text_bytes(head, response, extent)
+            text_bytes = part_text_bytes(front, response, extent)
             if position < text_bytes and done < octets:
-                part_text(head, response, extent, service.lead)
+                part_text(front, response, extent, service.lead)
         else:
             extent = NULL
-            text_bytes = parts_end(head, response, service.lead)
+            text_bytes = parts_end(response, service.lead)
         if position < text_bytes and done < octets:
             step = min(octets - done, text_bytes - <uint32_t>position)
             memcpy(out + done, service.lead + position, step)
@@ -176,15 +178,17 @@ cdef inline uint16_t lead_fill(
     """Head and tail as a whole, the usual case: sums from the image and the date cache."""
     cdef Date room
     cdef const Date *date = slot_date(service, slot, &room)
+    cdef uint32_t head = head_bytes(response)
     cdef uint32_t tail = tail_bytes(slot.flags)
     cdef uint16_t total
     cdef uint16_t part
-    memcpy(out, slot_store(service, slot).image + response.head_offset, response.head_bytes)
+    memcpy(out, response_front(slot_store(service, slot), response), response.front_bytes)
     memcpy(out + response.date_offset, date.text, DATE_BYTES)
-    memcpy(out + response.head_bytes, tail_text(slot.flags), tail)
-    part = sum_octets(out + response.head_bytes, tail)
+    memcpy(out + response.front_bytes, response.card, response.own_bytes)
+    memcpy(out + head, tail_text(slot.flags), tail)
+    part = sum_octets(out + head, tail)
     total = sum_add(response.head_sum, date.sum_odd if response.date_offset & 1 else date.sum_even)
-    return sum_add(total, sum_swap(part) if response.head_bytes & 1 else part)
+    return sum_add(total, sum_swap(part) if head & 1 else part)
 
 
 cdef inline uint16_t lead_fill_part(
@@ -195,9 +199,12 @@ cdef inline uint16_t lead_fill_part(
     cdef Date room
     cdef const Date *date = slot_date(service, slot, &room)
     cdef uint32_t end = position + octets
-    copy_overlap(out, position, end, slot_store(service, slot).image + response.head_offset, 0, response.head_bytes)
+    copy_overlap(
+        out, position, end, response_front(slot_store(service, slot), response), 0, response.front_bytes
+    )
     copy_overlap(out, position, end, date.text, response.date_offset, DATE_BYTES)
-    copy_overlap(out, position, end, tail_text(slot.flags), response.head_bytes, tail_bytes(slot.flags))
+    copy_overlap(out, position, end, response.card, response.front_bytes, response.own_bytes)
+    copy_overlap(out, position, end, tail_text(slot.flags), head_bytes(response), tail_bytes(slot.flags))
     return sum_octets(out, octets)
 
 
@@ -209,21 +216,22 @@ cdef inline uint16_t made_fill_part(
     cdef Date room
     cdef const uint8_t *date = &slot_date(service, slot, &room).text[0]
     cdef const Store *store = slot_store(service, slot)
-    cdef const uint8_t *head = store.image + response.head_offset
+    cdef const uint8_t *front = response_front(store, response)
     cdef const image_line *line
     cdef uint8_t *lead = service.lead
     cdef uint32_t size
     if slot.flags & SLOT_NOT_MODIFIED:
-        size = not_modified_head(head, response, date, lead)
+        size = not_modified_head(front, response, date, lead)
     elif slot.flags & SLOT_UNSATISFIABLE:
-        size = unsatisfiable_head(head, response, date, lead)
+        size = unsatisfiable_head(front, response, date, lead)
     elif slot.flags & SLOT_PARTIAL:
-        size = partial_head(head, response, date, slot_extent(service, slot), lead)
+        size = partial_head(front, response, date, slot_extent(service, slot), lead)
     elif slot.flags & SLOT_PARTS:
-        size = multipart_head(head, response, date, slot_extent(service, slot).bytes, lead)
+        size = multipart_head(front, response, date, slot_extent(service, slot).bytes, lead)
     else:
-        size = response.head_bytes
-        memcpy(lead, head, size)
+        size = head_bytes(response)
+        memcpy(lead, front, response.front_bytes)
+        memcpy(lead + response.front_bytes, response.card, response.own_bytes)
         memcpy(lead + response.date_offset, date, DATE_BYTES)
     if slot.line:
         line = &store.lines[slot.line - 1]

@@ -10,7 +10,8 @@ from cython_ext.base.pool cimport NIL
 from cython_ext.content.window cimport WINDOW_BROKEN, WINDOW_HERE
 from cython_ext.tcp.congestion cimport congestion_idle
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_PACED, CONN_PROBE, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_PACED, CONN_PROBE, CONN_RTO_ARMED,
+    CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
     conn_flight, conn_may_send_data, tick_of,
 )
 from cython_ext.tcp.loss cimport low_us, rto_arm, rto_ticks

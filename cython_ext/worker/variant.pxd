@@ -7,7 +7,7 @@ Nothing of it lies in the image: a site has no more heads for being able to answ
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy
 
-from cython_ext.content.store cimport image_response
+from cython_ext.content.store cimport IMAGE_TAG_AT, image_response, own_length_at
 from cython_ext.http.date cimport DATE_BYTES
 from cython_ext.http.byterange cimport Extent, Parts
 
@@ -64,53 +64,77 @@ cdef inline void unsatisfiable_text(Writer *writer, uint64_t whole_bytes) noexce
     write_octets(writer, b"\r\n", 2)
 
 
+cdef inline void write_front(
+    Writer *writer, const uint8_t *front, const image_response *response, const uint8_t *date, uint32_t end
+) noexcept nogil:
+    """The front's fields up to `end`, Server and Date at least."""
+    memcpy(writer.out + writer.bytes, front + response.line_bytes, end - response.line_bytes)
+    memcpy(writer.out + writer.bytes + response.date_offset - response.line_bytes, date, DATE_BYTES)
+    writer.bytes += end - response.line_bytes
+
+
+cdef inline uint32_t date_end(const image_response *response) noexcept nogil:
+    """Behind the line Date; where there is content, the line Content-Type follows."""
+    return response.date_offset + DATE_END_BYTES
+
+
 cdef inline uint32_t not_modified_head(
-    const uint8_t *head, const image_response *response, const uint8_t *date, uint8_t *out
+    const uint8_t *front, const image_response *response, const uint8_t *date, uint8_t *out
 ) noexcept nogil:
     cdef Writer writer
     writer.out = out
     writer.bytes = 0
     write_octets(&writer, b"HTTP/1.1 304 Not Modified\r\n", LINE_304_BYTES)
-    write_octets(&writer, head + response.line_bytes, response.meta_end - response.line_bytes)
-    memcpy(out + LINE_304_BYTES + response.date_offset - response.line_bytes, date, DATE_BYTES)
+    write_front(&writer, front, response, date, date_end(response))
+    write_octets(&writer, front + response.meta_first, response.front_bytes - response.meta_first)
+    write_octets(&writer, response.card, own_length_at(response))
     return writer.bytes
 
 
+cdef inline uint32_t not_modified_bytes(const image_response *response) noexcept nogil:
+    """Octets that not_modified_head writes."""
+    return LINE_304_BYTES + date_end(response) - response.line_bytes + (
+        <uint32_t>response.front_bytes - response.meta_first + own_length_at(response)
+    )
+
+
 cdef inline uint32_t unsatisfiable_head(
-    const uint8_t *head, const image_response *response, const uint8_t *date, uint8_t *out
+    const uint8_t *front, const image_response *response, const uint8_t *date, uint8_t *out
 ) noexcept nogil:
     """The fields of the content are not those of this answer: only Server and Date are taken over."""
     cdef Writer writer
     writer.out = out
     writer.bytes = 0
     write_octets(&writer, b"HTTP/1.1 416 Range Not Satisfiable\r\n", LINE_416_BYTES)
-    write_octets(
-        &writer, head + response.line_bytes, response.date_offset + DATE_END_BYTES - response.line_bytes
-    )
-    memcpy(out + LINE_416_BYTES + response.date_offset - response.line_bytes, date, DATE_BYTES)
+    write_front(&writer, front, response, date, date_end(response))
     unsatisfiable_text(&writer, response.body_bytes)
     return writer.bytes
 
 
 cdef inline uint32_t partial_head(
-    const uint8_t *head, const image_response *response, const uint8_t *date, const Extent *extent, uint8_t *out
+    const uint8_t *front, const image_response *response, const uint8_t *date, const Extent *extent, uint8_t *out
 ) noexcept nogil:
     cdef Writer writer
     writer.out = out
     writer.bytes = 0
     write_octets(&writer, b"HTTP/1.1 206 Partial Content\r\n", LINE_206_BYTES)
-    write_octets(&writer, head + response.line_bytes, response.length_offset - response.line_bytes)
-    memcpy(out + LINE_206_BYTES + response.date_offset - response.line_bytes, date, DATE_BYTES)
+    write_front(&writer, front, response, date, response.front_bytes)
+    write_octets(&writer, response.card, own_length_at(response))
     partial_text(&writer, extent, response.body_bytes)
     return writer.bytes
 
 
+cdef inline uint32_t whole_fields_bytes(const image_response *response) noexcept nogil:
+    """Octets of the fields between status line and Content-Length."""
+    return <uint32_t>response.front_bytes - response.line_bytes + own_length_at(response)
+
+
 # ---- several parts (RFC 9110 14.6) ----
 
-cdef inline uint32_t type_line_bytes(const uint8_t *head, const image_response *response) noexcept nogil:
-    """The line Content-Type with its CRLF, which begins at meta_end."""
-    cdef const uint8_t *line = head + response.meta_end
-    cdef const uint8_t *end = <const uint8_t *>memchr(line, 10, response.head_bytes - response.meta_end)
+cdef inline uint32_t type_line_bytes(const uint8_t *front, const image_response *response) noexcept nogil:
+    """The line Content-Type with its CRLF."""
+    cdef const uint8_t *line = front + date_end(response)
+    cdef const uint8_t *end = <const uint8_t *>memchr(line, 10, response.front_bytes - date_end(response))
     return <uint32_t>(end - line) + 1
 
 
@@ -125,32 +149,32 @@ cdef inline void multipart_text(
 
 
 cdef inline uint32_t multipart_head(
-    const uint8_t *head, const image_response *response, const uint8_t *date, uint64_t content_bytes, uint8_t *out
+    const uint8_t *front, const image_response *response, const uint8_t *date, uint64_t content_bytes, uint8_t *out
 ) noexcept nogil:
     """As of one part, but that the content's type is the parts' now."""
     cdef Writer writer
-    cdef uint32_t type_end = response.meta_end + type_line_bytes(head, response)
+    cdef uint32_t type_end = date_end(response) + type_line_bytes(front, response)
     writer.out = out
     writer.bytes = 0
     write_octets(&writer, b"HTTP/1.1 206 Partial Content\r\n", LINE_206_BYTES)
-    write_octets(&writer, head + response.line_bytes, response.meta_end - response.line_bytes)
-    memcpy(out + LINE_206_BYTES + response.date_offset - response.line_bytes, date, DATE_BYTES)
-    write_octets(&writer, head + type_end, response.length_offset - type_end)
-    multipart_text(&writer, head + response.etag_offset + 1, content_bytes)
+    write_front(&writer, front, response, date, date_end(response))
+    write_octets(&writer, front + type_end, response.front_bytes - type_end)
+    write_octets(&writer, response.card, own_length_at(response))
+    multipart_text(&writer, response.card + (IMAGE_TAG_AT + 1), content_bytes)
     return writer.bytes
 
 
 cdef inline uint32_t part_text(
-    const uint8_t *head, const image_response *response, const Extent *extent, uint8_t *out
+    const uint8_t *front, const image_response *response, const Extent *extent, uint8_t *out
 ) noexcept nogil:
     """What stands before a part's octets."""
     cdef Writer writer
     writer.out = out
     writer.bytes = 0
     write_octets(&writer, b"\r\n--", 4)
-    write_octets(&writer, head + response.etag_offset + 1, BOUNDARY_BYTES)
+    write_octets(&writer, response.card + (IMAGE_TAG_AT + 1), BOUNDARY_BYTES)
     write_octets(&writer, b"\r\n", 2)
-    write_octets(&writer, head + response.meta_end, type_line_bytes(head, response))
+    write_octets(&writer, front + date_end(response), type_line_bytes(front, response))
     write_octets(&writer, b"Content-Range: bytes ", 21)
     write_number(&writer, extent.first)
     write_octets(&writer, b"-", 1)
@@ -162,34 +186,34 @@ cdef inline uint32_t part_text(
 
 
 cdef inline uint32_t part_text_bytes(
-    const uint8_t *head, const image_response *response, const Extent *extent
+    const uint8_t *front, const image_response *response, const Extent *extent
 ) noexcept nogil:
     """Octets that part_text writes, without writing them."""
-    return PART_BYTES + type_line_bytes(head, response) + (
+    return PART_BYTES + type_line_bytes(front, response) + (
         decimal_digits(extent.first) + decimal_digits(extent.first + extent.bytes - 1)
         + decimal_digits(response.body_bytes)
     )
 
 
-cdef inline uint32_t parts_end(const uint8_t *head, const image_response *response, uint8_t *out) noexcept nogil:
+cdef inline uint32_t parts_end(const image_response *response, uint8_t *out) noexcept nogil:
     """What stands behind the last part."""
     cdef Writer writer
     writer.out = out
     writer.bytes = 0
     write_octets(&writer, b"\r\n--", 4)
-    write_octets(&writer, head + response.etag_offset + 1, BOUNDARY_BYTES)
+    write_octets(&writer, response.card + (IMAGE_TAG_AT + 1), BOUNDARY_BYTES)
     write_octets(&writer, b"--\r\n", 4)
     return writer.bytes
 
 
 cdef inline uint64_t parts_bytes(
-    const uint8_t *head, const image_response *response, const Parts *parts
+    const uint8_t *front, const image_response *response, const Parts *parts
 ) noexcept nogil:
     """Octets of the whole multipart content."""
     cdef uint32_t i
     cdef uint64_t total = PARTS_END_BYTES
     for i in range(parts.count):
-        total += part_text_bytes(head, response, &parts.extent[i]) + parts.extent[i].bytes
+        total += part_text_bytes(front, response, &parts.extent[i]) + parts.extent[i].bytes
     return total
 
 

@@ -13,6 +13,7 @@ from bypass._probe import Store, sum_octets
 from bypass.site.image import SiteImage, open_image
 from bypass.site.output import build_image_file
 
+LONG = "long" * 40 + ".html"
 SIZES = (0, 1, 63, 64, 65, 127, 128, 129, 1000, 4097, 70001)
 
 
@@ -34,6 +35,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteImage]:
         Path(root, f"{size}.bin").write_bytes(content(size))
     for number in range(400):
         Path(root, f"page-{number}.html").write_bytes(b"%d" % number)
+    Path(root, LONG).write_bytes(b"its name does not fit into a card")
+    Path(root, "twin.html").write_bytes(b"0")
     build_image_file(root, folder / "site.img")
     with open_image(folder / "site.img") as opened:
         yield opened
@@ -48,7 +51,7 @@ def store(image: SiteImage) -> Iterator[Store]:
 
 def test_every_path_of_the_image_is_found(image: SiteImage, store: Store) -> None:
     paths = dict(image)
-    assert len(paths) == len(SIZES) + 400
+    assert len(paths) == len(SIZES) + 402
     for path, stored in paths.items():
         number = store.find(path)
         assert number is not None

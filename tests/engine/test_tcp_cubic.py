@@ -26,10 +26,10 @@ class Rounds:
         self.peer.send("A")
         for _ in range(requests):
             self.peer.request("/b1m")
-        self.flight = self._sent()
+        self.flight = self.sent()
         self.rtt_ms = rtt_ms
 
-    def _sent(self) -> list[tuple[Got, int]]:
+    def sent(self) -> list[tuple[Got, int]]:
         """What left since the last call, and that it is now."""
         return [(got, self.host.now) for got in self.peer.get()]
 
@@ -39,7 +39,7 @@ class Rounds:
         while self.host.now < when:
             self.host.now = min(self.host.now + TICK, when)
             self.host.turn()
-            sent += self._sent()
+            sent += self.sent()
         return sent
 
     def round(self, lost: int = 0, rtt_ms: float | None = None, *, one_ack: bool = False) -> int:
@@ -57,7 +57,7 @@ class Rounds:
                 self.peer.send("A", ack=start, options=Options(sack=blocks))
             else:
                 self.peer.send("A", ack=end)
-            answers += self._sent()
+            answers += self.sent()
         while more := self._until(self.host.now + max(4 * TICK, rtt // 8)):
             answers += more
         self.flight = answers
@@ -116,6 +116,30 @@ def test_an_ack_of_a_whole_flight_grows_the_window_by_it(make_host: MakeHost, co
     assert seen[1][-1] >= seen[0][-1] - 1 > seen[0][0] + 3, seen
 
 
+@pytest.mark.rfc("5681", "3.1", "MUST", "in congestion avoidance not more than a segment a round trip")
+@pytest.mark.parametrize("congestion", ["cubic", "newreno"])
+def test_acks_of_a_few_octets_each_count_for_no_more_than_they_cover(
+    make_host: MakeHost, congestion: str
+) -> None:
+    """ACK division (Savage et al. 1999): a step below one octet is not rounded up for each of them."""
+    rounds = Rounds(make_host(tx_frames=4096, congestion=congestion), 3)
+    rounds.round()
+    rounds.recover()
+    rounds.round()
+    before = rounds.round()
+    for _ in range(2):
+        rounds.host.now += 3 * MS
+        first, last = rounds.flight[0][0].seq, rounds.flight[-1][0].seq + rounds.flight[-1][0].size
+        rounds.flight = []
+        for number, ack in enumerate(range(first, last, 4)):
+            rounds.peer.send("A", ack=ack)
+            if number % 100 == 0:
+                rounds.flight += rounds.sent()
+        rounds.peer.send("A", ack=last)
+        rounds.flight += rounds.sent()
+    assert before <= len(rounds.flight) <= before + 3
+
+
 @pytest.mark.rfc("9438", "4.7", "SHOULD", "fast convergence: a second loss below W_max lowers W_max further")
 def test_a_second_loss_below_the_last_leaves_room_to_others(make_host: MakeHost) -> None:
     rounds = Rounds(make_host(tx_frames=4096, congestion="cubic"), 400)
@@ -159,7 +183,7 @@ def test_conservative_slow_start_lasts_five_rounds(make_host: MakeHost) -> None:
     rounds.round()
     seen = [len(rounds.flight)] + [rounds.round(rtt_ms=80) for _ in range(10)]
     growth = [later / before for before, later in pairwise(seen)]
-    slow = [one for one in growth if 1.15 < one < 1.6]         # it begins within a round
+    slow = [one for one in growth if 1.15 < one < 1.6]  # it begins within a round
     assert 4 <= len(slow) <= 6, growth
     assert growth[-1] < 1.1, growth
 

@@ -36,11 +36,13 @@ def test_the_walk_over_many_files_finds_each_of_them() -> None:
         size = len(requests) // count
         connection = net.connect()
         bodies = set()
-        for number in range(0, count, 7):
-            answer = taken_apart(connection.ask(requests[number * size : (number + 1) * size]))
+        for number in range(400):
+            request = requests[number * size : (number + 1) * size]
+            answer = taken_apart(connection.ask(request))
             assert answer.status == 200
+            assert answer.body[:8] == request[11:19]  # of /d000/f00000000
             bodies.add(answer.body)
-        assert len(bodies) == len(range(0, count, 7))
+        assert len(bodies) > 300
         del net, connection
 
 

@@ -242,6 +242,25 @@ def test_a_body_that_cannot_be_read_ends_its_connections_alone(make: Callable[..
     assert body_of(again) == pattern(0, SIZE)
 
 
+def test_all_who_wait_for_what_cannot_be_read_hear_of_one_attempt(make: Callable[..., Net]) -> None:
+    """Else each would have it read again, one after another, from a disk that takes its time to fail."""
+    net = make()
+    readers = Readers(net)
+    waiting = [net.connect() for _ in range(30)]
+    for one in waiting:
+        one.ask(get("/big.bin", "Range: bytes=5-9\r\n"))
+    for _ in range(20):
+        if wanted := readers.wanted():
+            readers.fill(wanted, sound=False)
+        net.pass_time(10)
+    assert all(one.peer_reset for one in waiting)
+    assert readers.filled.count((0, 7, 0)) == 1
+    again = net.connect()
+    again.ask(get("/big.bin", "Range: bytes=5-9\r\n"))
+    readers.settle()
+    assert body_of(again) == pattern(5, 5)
+
+
 def test_what_is_sent_again_is_read_again_when_its_window_was_given_up(make: Callable[..., Net]) -> None:
     net = make(HUGE, windows=4)
     readers = Readers(net, size=HUGE)

@@ -30,6 +30,8 @@ class Conversation:
     req: int = 0
     resp: int = 0
     edges: dict[int, bytes] = field(default_factory=dict)
+    arrivals: list[tuple[int, int]] = field(default_factory=list)
+    """When segments came that are not acknowledged, and their ends."""
     ts_last: int | None = None
     stamps: bool = False
 
@@ -99,6 +101,8 @@ def made_tcp(step: Step, one: Conversation, payload: bytes, now_ns: int, value: 
         made_link(step, one.link, value),
         or_else("urg", 0),
     )
+    if "A" in step.flags:
+        one.arrivals = [(at, end) for at, end in one.arrivals if end > or_else("ack", one.rcv)]
     if "S" in step.flags:
         one.stamps = segment.options.timestamps is not None
     offset = value(step.fields["off"][0]) if "off" in step.fields else None

@@ -9,7 +9,8 @@ from tests.engine.peer import get_request
 from tests.scripts.language import Script
 from tests.scripts.making import Conversation, made_arp, made_icmp, made_tcp
 from tests.scripts.matching import actual_values, fits, is_capture, mistakes, octets, words
-from tests.scripts.steps import Step
+from tests.scripts.rounds import play_round
+from tests.scripts.steps import Step, read_step
 from tests.scripts.values import MS, ScriptError, evaluate, holds
 from tests.scripts.wire import Seen, Wire
 
@@ -48,7 +49,7 @@ class Play:
                 try:
                     self._play(step)
                 except (ValueError, SyntaxError, OverflowError) as error:
-                    raise self._wrong(step, step.text, str(error)) from None
+                    raise self.wrong(step, step.text, str(error)) from None
         self._end(self.script.steps[-1], self.wire.now() + END_NS)
 
     def _play(self, step: Step) -> None:
@@ -80,7 +81,9 @@ class Play:
         elif step.kind == "check":
             if not holds(step.rest, self._scope()):
                 shown = {name: self._scope()[name] for name in self._scope() if name in step.rest.split()}
-                raise self._wrong(step, step.rest, str(shown))
+                raise self.wrong(step, step.rest, str(shown))
+        elif step.kind == "round":
+            play_round(self, step)
         elif step.kind == "restart":
             self.wire.restart(self.value(step.rest))
             self.counted = dict.fromkeys(self.counted, 0)
@@ -112,10 +115,10 @@ class Play:
         name, _, text = step.rest.partition(" ")
         if step.kind == "count":
             got = (self.wire.count(name) or 0) - (self.counted[name] if name != "open" else 0)
-            if not fits(text.strip(), got, self.value, self._bound):
-                raise self._wrong(step, step.text, str(got))
+            if not fits(text.strip(), got, self.value, self.bound):
+                raise self.wrong(step, step.text, str(got))
         elif name not in (self.wire.state(self.one.server_port) or ()):
-            raise self._wrong(step, step.text, str(self.wire.state(self.one.server_port)))
+            raise self.wrong(step, step.text, str(self.wire.state(self.one.server_port)))
 
     # ---- values ----
 
@@ -128,7 +131,7 @@ class Play:
     def value(self, text: str) -> int:
         return evaluate(text, self._scope())
 
-    def _bound(self, name: str) -> bool:
+    def bound(self, name: str) -> bool:
         return name in self._scope()
 
     # ---- times ----
@@ -153,13 +156,13 @@ class Play:
     def _quiet_until(self, step: Step, until_ns: int) -> None:
         seen = self._receive(until_ns)
         if seen is not None:
-            raise self._wrong(step, "no segment", words(seen, self.one))
+            raise self.wrong(step, "no segment", words(seen, self.one))
 
     def _end(self, step: Step, until_ns: int) -> None:
         """Nothing comes behind the last step; but Linux may repeat what nobody acknowledged."""
         while (seen := self._receive(until_ns)) is not None:
             if self.wire.side == "ours" or not repeats(self.one, seen):
-                raise self._wrong(step, "no segment", words(seen, self.one))
+                raise self.wrong(step, "no segment", words(seen, self.one))
 
     def _wait(self, step: Step) -> None:
         """Until a step of ours is due; nothing may come before."""
@@ -197,6 +200,9 @@ class Play:
             return octets(step.fields["data"][0])
         return b"x" * self.value(step.fields["len"][0]) if "len" in step.fields else b""
 
+    def acknowledge(self, step: Step, end: int) -> None:
+        self._send(read_step(self.script.path, step.line, f"< A ack {end}"))
+
     # ---- matching ----
 
     def _expect(self, step: Step) -> None:
@@ -209,31 +215,31 @@ class Play:
             if seen is None and number >= must:
                 return
             if seen is None:
-                raise self._wrong(step, step.text, f"nothing within {(latest - self.event_ns) / MS:.0f} ms")
-            found = mistakes(step, seen, self.one, offset, self.value, self._bound)
+                raise self.wrong(step, step.text, f"nothing within {(latest - self.event_ns) / MS:.0f} ms")
+            found = mistakes(step, seen, self.one, offset, self.value, self.bound)
             if not found and not earliest <= seen.at_ns <= latest:
                 found = [f"after {(seen.at_ns - self.event_ns) / MS:.1f} ms"]
             if found and number >= must:
                 self.held = seen
                 return
             if found:
-                raise self._wrong(step, step.text, f"{', '.join(found)} in {words(seen, self.one)}")
-            self._take(step, seen, offset)
+                raise self.wrong(step, step.text, f"{', '.join(found)} in {words(seen, self.one)}")
+            self.take(step, seen, offset)
             offset += len(seen.payload)
 
-    def _take(self, step: Step, seen: Seen, offset: int) -> None:
+    def take(self, step: Step, seen: Seen, offset: int) -> None:
         self.event_ns = seen.at_ns
         actual = actual_values(seen, self.one, offset)
         for name, texts in step.fields.items():
             for text, number in zip(texts, actual.get(name, ()), strict=False):
-                if is_capture(text, self._bound):
+                if is_capture(text, self.bound):
                     self.names[text] = number
         if seen.proto == "tcp":
             take_numbers(self.one, seen)
 
     # ---- errors ----
 
-    def _wrong(self, step: Step, expected: str, seen: str) -> ScriptError:
+    def wrong(self, step: Step, expected: str, seen: str) -> ScriptError:
         where = f"{self.script.path.name}:{step.line}"
         return ScriptError(f"{where} ({self.wire.side}): expected {expected}; seen {seen}")
 
@@ -248,6 +254,8 @@ def take_numbers(one: Conversation, seen: Seen) -> None:
         end = seq + len(seen.payload) + ("F" in seen.flags)
         if seq <= one.rcv < end:
             one.rcv = end
+        if seen.payload:
+            one.arrivals.append((seen.at_ns, end))
     if "ts" in seen.options:
         one.ts_last = seen.options["ts"][0]
 

@@ -23,7 +23,7 @@ _FIELDS = {
     "arp": dict.fromkeys(_ARP.split(), 1),
 }
 """How many values follow each field."""
-_WORDS = {"none", "pass", "conn", "dial", "let", "check", "count", "state", "restart"}
+_WORDS = {"none", "pass", "conn", "dial", "let", "check", "count", "state", "restart", "round"}
 """Steps that are no frame."""
 
 

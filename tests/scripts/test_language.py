@@ -15,6 +15,7 @@ from tests.scripts.wire import Responses
 
 HEADER = "title: t\nrule: 9293 | 3.5 | MUST | w\nruns: common\n"
 OPEN = "< S win 65535 mss 1460\n> SA seq 0 ack 1\n< A\n"
+BEGUN = OPEN + "< PA get /b1m\n> A seq 1 len 1460 x 10\n"
 
 
 def play(
@@ -88,6 +89,11 @@ def test_what_is_wrong_is_told_with_file_and_line(text: str, line: int, expected
         (OPEN + "< PA get /b64\n", 7, "A seq 1"),
         (OPEN + "< PA get /b64\n+10ms < A\n", 8, "A seq 1"),
         (OPEN + "< A seq nobody\n", 7, "no such value"),
+        (BEGUN + "round 10ms x 21..30\n", 9, "20 segments"),
+        (BEGUN + "< PA get /b1k ack 1\nround 10ms x 20\n", 10, "len 0"),
+        (BEGUN + "round 10ms\n", 9, "a round is as"),
+        (OPEN + "< PA get /b1m\n> A len 1460 x 8..9\n", 8, "A seq 13141"),
+        (OPEN + "< PA get /b1m\n> A len 1460 x 11..12\n", 8, "nothing within"),
     ],
 )
 def test_a_server_that_does_otherwise_is_found_out(
@@ -126,6 +132,7 @@ def test_a_repetition_is_written_out() -> None:
         "< S mss 1460 vlan 5\n> SA vlan 5 ttl 64 df 1 ecn 0 src them dst us opts 020405b4\n",
         "< S mss 1460\n> SA isn one\nrestart 2\ncount open 0\n< A ack 1\n> R seq 1 opts -\n",
         OPEN + "conn c to them+10\n< S mss 1460\n> SA src them+10\ncount open 2\n",
+        BEGUN + "round 10ms x 20\nround 10ms x 38..40\n+10ms < A ack rcv\n> A len 1460 x 1..99\n",
     ],
 )
 def test_words_of_the_language(make_host: MakeHost, responses: Responses, steps: str) -> None:

@@ -15,8 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bypass.site.errorpages import CLOSING, error_page, redirect
-from bypass.site.heads import ETAG_BYTES, ETAG_PLACEHOLDER, encode_path, etag, make_head
-from bypass.site.layout import DATE_BYTES, ErrorSlot
+from bypass.site.heads import OWN_BYTES_MOST, encode_path, etag, make_front, make_own, own_size
+from bypass.site.layout import (
+    DATE_BYTES,
+    ETAG_BYTES,
+    MODIFIED_AT,
+    TAG_AT,
+    TAG_BYTES,
+    ErrorSlot,
+    own_length_at,
+)
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -42,32 +50,55 @@ def parsed(head: bytes, date_offset: int, body: bytes) -> http.client.HTTPRespon
 
 
 def test_a_head_has_the_fields_in_their_order_and_ends_before_the_empty_line() -> None:
-    head = make_head(200, "text/css; charset=utf-8", 12, [("Accept-Ranges", "bytes")], [("ETag", '"x"')])
-    assert head.octets == (
+    described = [("Accept-Ranges", "bytes")]
+    front = make_front(200, "text/css; charset=utf-8", described, [("Cache-Control", "no-cache")])
+    assert front.octets == (
         b"HTTP/1.1 200 OK\r\nServer: bypass\r\nDate: " + bytes(29) + b"\r\n"
-        b'ETag: "x"\r\nContent-Type: text/css; charset=utf-8\r\nAccept-Ranges: bytes\r\n'
-        b"Content-Length: 12\r\n"
+        b"Content-Type: text/css; charset=utf-8\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\n"
     )
-    assert head.octets[head.line_bytes :].startswith(b"Server: ")
-    assert head.octets[: head.meta_end].endswith(b'ETag: "x"\r\n')
-    assert head.octets[head.length_offset :] == b"Content-Length: 12\r\n"
-    assert head.octets[head.value_offset("ETag") :].startswith(b'"x"\r\n')
-    assert head.value_offset("Last-Modified") == 0
-    assert head.octets[head.date_offset :].startswith(bytes(29) + b"\r\n")
+    assert front.octets[front.line_bytes :].startswith(b"Server: ")
+    assert front.octets[front.meta_first :] == b"Cache-Control: no-cache\r\n"
+    assert front.octets[front.date_offset :].startswith(bytes(29) + b"\r\n")
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("modified", [0, 784111777, 2**32 - 1])
+@pytest.mark.parametrize("length", [None, 0, 12, 2**64 - 1])
+def test_the_own_part_has_its_lines_where_the_layout_says(
+    status: int, modified: int, length: int | None
+) -> None:
+    own = make_own(status, bytes(32), modified, length)
+    assert len(own) == own_size(status, modified, length) <= OWN_BYTES_MOST
+    lines = own.decode().split("\r\n")
+    names = [line.split(": ")[0] for line in lines]
+    assert names == [
+        *["ETag"] * (status == 200),
+        *["Last-Modified"] * (modified > 0),
+        *["Content-Length"] * (length is not None),
+        "",
+    ]
+    tag_end = TAG_BYTES * (status == 200)
+    if status == 200:
+        assert own[TAG_AT:].startswith(etag(bytes(32)).encode() + b"\r\n")
+    if modified == 784111777:
+        assert own[tag_end + MODIFIED_AT :].startswith(DATE + b"\r\n")
+    last = b"" if length is None else b"Content-Length: %d\r\n" % length
+    assert own[own_length_at(status, modified) :] == last
 
 
 def test_an_entity_tag_is_128_bits_of_the_content_in_quotes() -> None:
     assert etag(bytes(range(32))) == '"AAECAwQFBgcICQoLDA0ODw"'
     tag = etag(hashlib.sha256(b"hello").digest())
     assert re.fullmatch(r'"[A-Za-z0-9_-]{22}"', tag)
-    assert len(tag) == ETAG_BYTES == len(ETAG_PLACEHOLDER)
+    assert len(tag) == ETAG_BYTES
     assert tag != etag(hashlib.sha256(b"Hello").digest())
 
 
 @pytest.mark.parametrize("slot", list(ErrorSlot))
 def test_every_error_is_a_complete_response_for_an_independent_client(slot: ErrorSlot) -> None:
     page = error_page(slot)
-    response = parsed(page.head.octets, page.head.date_offset, page.body)
+    head = page.front.octets + make_own(page.status, b"", 0, page.length)
+    response = parsed(head, page.front.date_offset, page.body)
     assert response.status == page.status == slot.status
     assert response.reason == http.HTTPStatus(page.status).phrase or page.status in (413, 414)
     assert response.getheader("Date") == DATE.decode()
@@ -77,7 +108,7 @@ def test_every_error_is_a_complete_response_for_an_independent_client(slot: Erro
     assert response.getheader("Allow") == ("GET, HEAD, OPTIONS" if page.status in (204, 405) else None)
     assert (page.status == 204) == (page.body == b"") == (response.getheader("Content-Length") is None)
     assert page.status == 204 or str(page.status).encode() in page.body
-    assert len(page.head.octets) + len(page.body) + 80 <= 1460
+    assert len(head) + len(page.body) + 80 <= 1460
 
 
 def test_exactly_the_errors_that_leave_the_stream_in_doubt_close_it() -> None:
@@ -107,8 +138,9 @@ def test_a_redirect_leads_to_exactly_its_folder_whatever_the_name(names: list[by
     body = page.representations[0].source
     assert isinstance(body, bytes)
     fields = [("Location", page.location)]
-    head = make_head(page.status, page.content_type, len(body), fields)
-    response = parsed(head.octets, head.date_offset, body)
+    front = make_front(page.status, page.content_type, fields)
+    head = front.octets + make_own(page.status, b"", 0, len(body))
+    response = parsed(head, front.date_offset, body)
     location = response.getheader("Location")
     assert location is not None
     assert response.status == 301

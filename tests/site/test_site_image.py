@@ -11,12 +11,12 @@ import pytest
 
 from bypass._engine import image_checksum
 from bypass.errors import ExitCode, SiteError
-from bypass.site import compile as compile_module
 from bypass.site import hosts as hosts_module
 from bypass.site import index as index_module
+from bypass.site import place as place_module
 from bypass.site.image import is_image, open_image
 from bypass.site.index import PathIndex, build_index
-from bypass.site.layout import EMPTY_SLOT, RESPONSE, SLOT, ErrorSlot
+from bypass.site.layout import EMPTY_SLOT, RESPONSE, RESPONSE_FIELDS, SLOT, ErrorSlot, ResponseRecord
 from bypass.site.output import build_image_file
 from bypass.site.sections import HEADER, Header
 from bypass.site.validate import check_image
@@ -112,8 +112,8 @@ def test_a_foreign_file_is_refused() -> None:
 
 def test_another_version_is_named(sound: bytes) -> None:
     newer = bytearray(sound)
-    newer[8] = 4
-    assert refusal(bytes(newer)) == "it has version 4, this program reads version 3"
+    newer[8] = 5
+    assert refusal(bytes(newer)) == "it has version 5, this program reads version 4"
 
 
 def patched_response(octets: bytes, place: int, value: int) -> bytes:
@@ -130,37 +130,40 @@ def patched_response(octets: bytes, place: int, value: int) -> bytes:
     ("place", "value", "why"),
     [
         (0, 0, "leads out of its sections"),
+        (0, 64, "leads out of its sections"),
         (0, 1 << 63, "leads out of its sections"),
-        (1, 64, "leads out of its sections"),
-        (1, (1 << 64) - 64, "leads out of its sections"),
-        (1, 0, "leads out of its sections"),
-        (2, 1 << 40, "leads out of its sections"),
-        (3, 1 << 40, "leads out of its sections"),
-        (4, 1 << 31, "leads out of its sections"),
-        (4, 20, "leads out of its sections"),
-        (4, 80, "is malformed"),
-        (5, 0xFFFF, "is malformed"),
+        (0, (1 << 64) - 64, "leads out of its sections"),
+        (1, 1 << 40, "leads out of its sections"),
+        (1, 251, "is malformed"),
+        (2, 1 << 31, "leads out of its sections"),
+        (2, 64, "is malformed"),
+        (3, 1 << 31, "leads out of its sections"),
+        (4, 1, "is malformed"),
+        (4, 0, "is malformed"),
+        (5, 0, "leads out of its sections"),
+        (6, 20, "leads out of its sections"),
         (6, 0xFFFF, "leads out of its sections"),
-        (6, 0, "is malformed"),
-        (7, 404, "is malformed"),
-        (7, 0, "leads out of its sections"),
-        (8, 4, "leads out of its sections"),
-        (8, 2, "leads out of its sections"),
-        (15, 1, "leads out of its sections"),
-        (15, 9, "leads out of its sections"),
-        (16, 0, "leads out of its sections"),
-        (9, 1, "is malformed"),
-        (9, 0, "is malformed"),
-        (10, 16, "is malformed"),
+        (6, 80, "is malformed"),
+        (7, 0, "is malformed"),
+        (7, 0xFFFF, "leads out of its sections"),
+        (8, 16, "is malformed"),
+        (8, 0xFFFF, "is malformed"),
+        (9, 40, "is malformed"),
+        (9, 0xFFFF, "is malformed"),
         (10, 0xFFFF, "is malformed"),
-        (11, 0, "is malformed"),
-        (11, 0xFFFF, "is malformed"),
-        (12, 0, "is malformed"),
-        (12, 0xFFFF, "is malformed"),
-        (13, 40, "is malformed"),
-        (13, 0xFFFF, "is malformed"),
-        (14, 0, "is malformed"),
-        (14, 100, "is malformed"),
+        (11, 0, "leads out of its sections"),
+        (11, 404, "is malformed"),
+        (12, 2, "leads out of its sections"),
+        (12, 4, "leads out of its sections"),
+        (13, 1, "leads out of its sections"),
+        (13, 9, "leads out of its sections"),
+        (14, 0, "holds more than it says"),
+        (14, 0xFF, "leads out of its sections"),
+        (14, 90, "holds more than it says"),
+        (14, 120, "is malformed"),
+        (15, 0, "holds more than it says"),
+        (15, 0xFF, "leads out of its sections"),
+        (15, 93, "leads out of its sections"),
     ],
 )
 def test_a_response_that_would_mislead_the_engine_is_refused(
@@ -187,6 +190,7 @@ def patched_slot(octets: bytes, place: int, value: int) -> bytes:
         (0, 0, "cannot be found"),
         (1, 1000, "leads to response 1000 of"),
         (2, 0xFFFFFFF0, "has no proper key"),
+        (2, 0, "cannot be found"),
         (3, 0xFFFFFFFF, "has no proper key"),
         (3, 0, "has no proper key"),
     ],
@@ -200,17 +204,64 @@ def test_a_slot_that_would_mislead_the_engine_is_refused(
 def test_a_body_that_is_not_aligned_is_refused(sound: bytes) -> None:
     body_offset = RESPONSE.unpack_from(
         sound, header_of(sound).sections.responses_offset + len(ErrorSlot) * RESPONSE.size
-    )[1]
-    assert "leads out of its sections" in refusal(patched_response(sound, 1, body_offset + 2))
+    )[0]
+    assert "leads out of its sections" in refusal(patched_response(sound, 0, body_offset + 2))
+
+
+def patched_card(octets: bytes, path: bytes, **changed: int | bytes) -> bytes:
+    """The response that has `path` in its card with some fields replaced, resealed."""
+    lie = header_of(octets).sections
+    made = bytearray(octets)
+    for at in range(lie.responses_offset, lie.heads_offset, RESPONSE.size):
+        record = ResponseRecord(*RESPONSE.unpack_from(octets, at))
+        if record.key == path:
+            fields = {name: getattr(record, name) for name in RESPONSE_FIELDS} | changed
+            RESPONSE.pack_into(made, at, *fields.values())
+            return resealed(bytes(made))
+    raise AssertionError(path)
+
+
+def card_of(octets: bytes, path: bytes) -> tuple[ResponseRecord, int]:
+    """The record that has `path` in its card, and where the card ends within the file."""
+    lie = header_of(octets).sections
+    for at in range(lie.responses_offset, lie.heads_offset, RESPONSE.size):
+        record = ResponseRecord(*RESPONSE.unpack_from(octets, at))
+        if record.key == path:
+            return record, at + RESPONSE.size
+    raise AssertionError(path)
+
+
+def test_a_small_body_lies_in_its_card_and_nowhere_else(sound: bytes) -> None:
+    record, end = card_of(sound, b"/a.css")
+    assert record.body_offset == end - len(record.card) + record.own_bytes + record.key_bytes
+    assert sound[record.body_offset : record.body_offset + 3] == b"*{}"
+    for place in (record.body_offset - 1, record.body_offset + 1, record.body_offset + RESPONSE.size):
+        assert "leads out of its sections" in refusal(patched_card(sound, b"/a.css", body_offset=place))
+    for size in (len(record.card), 128):
+        assert "leads out of its sections" in refusal(patched_card(sound, b"/a.css", body_bytes=size))
+    assert "leads out of its sections" in refusal(patched_card(sound, b"/a.css", sums_first=1))
+
+
+def test_a_card_holds_what_its_record_says_and_nothing_behind(sound: bytes) -> None:
+    record, _ = card_of(sound, b"/a.css")
+    more = record.card[:-1] + b"x"
+    assert "holds more than it says" in refusal(patched_card(sound, b"/a.css", card=more))
+    for own in (b'ETag: "' + b"x" * 21 + b'"x\r\n', b'ETag; "' + b"x" * 22 + b'"\r\n'):
+        card = own + record.card[len(own) :]
+        assert "is malformed" in refusal(patched_card(sound, b"/a.css", card=card))
+    other = record.card.replace(b"/a.css", b"/b.css")
+    assert "cannot be found" in refusal(patched_card(sound, b"/a.css", card=other))
+    other = record.card.replace(b"/a.css", b"Aa.css")
+    assert "has no proper key" in refusal(patched_card(sound, b"/a.css", card=other))
 
 
 def test_a_path_that_occurs_twice_is_refused(
     make_site: SiteMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def index_twice(keys: Sequence[tuple[bytes, int]], first: int) -> PathIndex:
-        return build_index([*keys, keys[0]], first)
+    def index_twice(keys: Sequence[tuple[bytes, int]], first: int, inside: bytearray) -> PathIndex:
+        return build_index([*keys, keys[0]], first, inside + inside[:1])
 
-    monkeypatch.setattr(compile_module, "build_index", index_twice)
+    monkeypatch.setattr(place_module, "build_index", index_twice)
     monkeypatch.setattr(hosts_module, "slots_for", lambda _: 8)
     build_image_file(make_site({"a.css": b"", "b.css": b"", "c.css": b""}), tmp_path / "x.img")
     assert refusal((tmp_path / "x.img").read_bytes()) == "a key occurs twice"

@@ -37,12 +37,12 @@ def test_probes_run_from_the_home_slot_and_the_longest_is_recorded(paths: set[by
             continue
         hashed = image_hash(made.paths[offset : offset + size])
         assert tag == hashed >> 32
-        longest = max(longest, (slot - hashed) % made.slots_count + 1)
+        longest = max(longest, (slot - hashed // 4 * 4) % made.slots_count + 1)
     assert made.max_probe == longest
 
 
 @pytest.mark.parametrize(
-    ("paths", "slots"), [(0, 2), (1, 2), (2, 4), (3, 8), (4, 8), (5, 16), (1024, 2048), (1025, 4096)]
+    ("paths", "slots"), [(0, 4), (1, 4), (2, 4), (3, 8), (4, 8), (5, 16), (1024, 2048), (1025, 4096)]
 )
 def test_at_most_half_of_a_power_of_two_slots_is_taken(paths: int, slots: int) -> None:
     assert slots_for(paths) == slots
@@ -50,12 +50,23 @@ def test_at_most_half_of_a_power_of_two_slots_is_taken(paths: int, slots: int) -
 
 
 def test_paths_that_collide_are_kept_apart_and_wrap_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "image_hash", lambda _: 0xABCD_0000_FFFF_FFFF)  # home: the last slot
-    made = build_index([(b"/a", 7), (b"/b", 8), (b"/c", 9)])
-    assert made.max_probe == 3
-    assert [found(made, path) for path in (b"/a", b"/b", b"/c", b"/d")] == [7, 8, 9, None]
+    monkeypatch.setattr(index, "image_hash", lambda _: 0xABCD_0000_FFFF_FFFF)  # home: the last line
+    keys = [b"/%d" % number for number in range(6)]
+    made = build_index([(key, 7 + number) for number, key in enumerate(keys)])
+    assert made.max_probe == 6
+    assert [found(made, path) for path in [*keys, b"/6"]] == [7, 8, 9, 10, 11, 12, None]
     responses = [response for _, response, _, _ in SLOT.iter_unpack(made.slots)]
-    assert responses == [8, 9, *[EMPTY_SLOT] * 5, 7]
+    assert responses == [11, 12, *[EMPTY_SLOT] * 10, 7, 8, 9, 10]
+
+
+def test_keys_in_cards_take_no_room_among_the_paths() -> None:
+    cards = {3: b"/near", 4: b"/other"}
+    made = build_index([(b"/far", 2), (b"/near", 3), (b"/other", 4), (b"C./", 5)], 100, b"\0\1\1\0")
+    assert made.paths == b"/farC./"
+    room = bytes(100) + made.paths
+    for key, number in ((b"/far", 2), (b"/near", 3), (b"/other", 4), (b"C./", 5), (b"/neat", None)):
+        held = find(memoryview(made.slots), memoryview(room), made.max_probe, key, cards.__getitem__)
+        assert held == number
 
 
 def test_paths_that_were_chosen_to_lie_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

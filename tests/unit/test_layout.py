@@ -54,6 +54,15 @@ CONSTANTS: dict[str, int] = {
     "IMAGE_RESPONSE_CLOSE": layout.RESPONSE_CLOSE,
     "IMAGE_RESPONSE_LARGE": layout.RESPONSE_LARGE,
     "IMAGE_RESPONSE_CARE": layout.RESPONSE_CARE,
+    "IMAGE_LINE_SLOTS": layout.LINE_SLOTS,
+    "IMAGE_CARD_BYTES": layout.CARD_BYTES,
+    "IMAGE_CARD_BODY_MOST": layout.CARD_BODY_MOST,
+    "IMAGE_CARD_KEY_MOST": layout.CARD_KEY_MOST,
+    "IMAGE_TAG_BYTES": layout.TAG_BYTES,
+    "IMAGE_TAG_AT": layout.TAG_AT,
+    "IMAGE_MODIFIED_BYTES": layout.MODIFIED_BYTES,
+    "IMAGE_MODIFIED_AT": layout.MODIFIED_AT,
+    "offsetof(struct image_response, card)": layout.CARD_AT,
     "IMAGE_CODING_IDENTITY": layout.CODINGS.index(""),
     "IMAGE_CODING_GZIP": layout.CODINGS.index("gzip"),
     "IMAGE_CODING_BR": layout.CODINGS.index("br"),
@@ -80,7 +89,7 @@ CONSTANTS: dict[str, int] = {
 
 RECORDS: dict[str, tuple[struct.Struct, tuple[str, ...]]] = {
     "slot": (layout.SLOT, layout.SLOT_FIELDS),
-    "response": (layout.RESPONSE, layout.RESPONSE_FIELDS),
+    "response": (layout.RESPONSE, layout.RESPONSE_FIELDS[:-1]),
     "resource": (layout.RESOURCE, layout.RESOURCE_FIELDS),
     "rule": (layout.RULE, layout.RULE_FIELDS),
     "area": (layout.AREA, layout.AREA_FIELDS[:-1]),
@@ -112,11 +121,20 @@ def test_every_field_and_constant_is_where_and_what_the_c_header_says(tmp_path: 
     expected = dict(CONSTANTS)
     given = b""
     errors = list(range(401, 401 + layout.ERROR_SLOTS))
-    salt = bytes(range(layout.SALT_BYTES))
+    salt, card = bytes(range(layout.SALT_BYTES)), bytes(range(layout.CARD_BYTES))
+    lasts: dict[str, list[bytes] | list[int]] = {
+        "area": [salt],
+        "response": [card],
+        "header": errors,
+        "host": errors,
+    }
     for number, name in enumerate(ORDER, 1):
         packer, fields = RECORDS[name]
-        values = {field: 1000 * number + place for place, field in enumerate(fields)}
-        last: list[bytes | int] = [salt] if name == "area" else errors if name in ("header", "host") else []
+        octets = ("flags", "coding", "own_bytes", "key_bytes") if name == "response" else ()
+        values = {
+            field: place if field in octets else 1000 * number + place for place, field in enumerate(fields)
+        }
+        last = lasts.get(name, [])
         first = [layout.MAGIC] if name == "header" else []
         given += packer.pack(*first, *values.values(), *last)
         expected[f"sizeof(struct image_{name})"] = packer.size
@@ -124,6 +142,7 @@ def test_every_field_and_constant_is_where_and_what_the_c_header_says(tmp_path: 
         if name in ("header", "host"):
             expected |= {f"all.{name}.errors[{place}]": value for place, value in enumerate(errors)}
     expected |= {f"all.area.salt[{place}]": value for place, value in enumerate(salt)}
+    expected |= {f"all.response.card[{place}]": value for place, value in enumerate(card)}
     expected |= {f"all.header.reserved[{place}]": 0 for place in range(7)}
     assert ask_compiler(tmp_path, expected, given) == expected
 
@@ -140,10 +159,10 @@ def test_a_header_packs_to_what_its_fields_say() -> None:
     assert fields["paths_offset"] == 384 + 8 * 16
     assert fields["hosts_offset"] == 512 + 128
     assert fields["responses_offset"] == fields["texts_offset"] == 640 + 128
-    assert fields["heads_offset"] == 768 + 3 * 64
-    assert fields["sums_offset"] == 960 + 128
-    assert fields["bodies_offset"] == 1088 + 64
-    assert fields["image_bytes"] == 1152 + 64
+    assert fields["heads_offset"] == 768 + 3 * 256
+    assert fields["sums_offset"] == 1536 + 128
+    assert fields["bodies_offset"] == 1664 + 64
+    assert fields["image_bytes"] == 1728 + 64
     assert sections.header_from(sections.HEADER.unpack(header.pack())[1:]) == header
 
 

@@ -21,6 +21,7 @@ from tests.veth.transfers import fetch, take_precedence
 from tests.veth.tuning import cubic, dropped, lose, must, no_offloads
 
 SERVER_CPU, CLIENT_CPU = 0, 1
+pytestmark = pytest.mark.alone
 BODY_BYTES = 1_000_000
 PARALLEL = 10
 RUNS_MOST = 10

@@ -19,7 +19,7 @@ import pytest
 
 from bypass.serve.vethpair import VethPair
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = os.urandom(1000)

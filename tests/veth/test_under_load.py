@@ -19,6 +19,7 @@ from bypass.bench.wrk import Load, run_wrk
 from bypass.serve.vethpair import VethPair
 
 SERVER_CPU, CLIENT_CPU = 0, 1
+pytestmark = pytest.mark.alone
 PAGE_BYTES = 1000
 ROUNDS_MOST = 7
 """Of a comparison: what else a busy machine does weighs on single rounds."""

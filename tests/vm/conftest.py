@@ -31,6 +31,7 @@ MACHINES: dict[str, list[Card]] = {
         Card("virtio-net-pci", _VIRTIO),
         Card("virtio-net-pci", f"{_VIRTIO},iommu_platform=on,queue_reset=off"),
         Card("virtio-net-pci", f"{_VIRTIO},iommu_platform=on,ctrl_guest_offloads=off"),
+        Card("virtio-net-pci", f"{_VIRTIO},mq=on,vectors=10,rss=on", pairs=4),
     ],
 }
 DOCUMENTED = ("igb", "virtio")

@@ -57,6 +57,18 @@ def test_all_queues_share_the_load_with_vectors_apart_or_paired(lab: GuestLab, q
     assert min(after[queue] - before[queue] for queue in range(queues)) > least, "by the driver's own count"
 
 
+def test_a_server_says_that_it_serves_once_the_link_is_back(lab: GuestLab) -> None:
+    """Attaching resets the card, and the link is gone for a second or two."""
+    ups, carrier = "dmesg | grep -c 'eth0: igb: eth0 NIC Link is Up'", "cat /sys/class/net/eth0/carrier"
+    lab.guest(f"until [ $({carrier}) = 1 ]; do usleep 100000; done")  # of the last server's end
+    before = int(lab.guest(ups).output)
+    with serving(lab, "--zero-copy") as server:
+        assert lab.guest(carrier).output.strip() == "1"
+        assert int(lab.guest(ups).output) == before + 1
+        assert "no link" not in server.said
+        assert server.stop().lost == 0
+
+
 def test_a_queue_without_socket_is_warned_of_before_and_while_it_happens(lab: GuestLab) -> None:
     with serving(lab, "--zero-copy", "--queue", "0") as server:
         assert "warning: eth0: nothing serves queue 1" in server.said

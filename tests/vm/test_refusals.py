@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.vm.netlab import GuestLab
-from tests.vm.serving import fetch, refusal, serving
+from tests.vm.serving import fetch, load, refusal, serving
 
 pytestmark = pytest.mark.parametrize("lab", ["refusing"], indirect=True)
-NO_IOMMU, NO_QUEUE_RESET, FIXED_OFFLOADS = range(3)
+NO_IOMMU, NO_QUEUE_RESET, FIXED_OFFLOADS, FOUR_PAIRS_NO_IOMMU = range(4)
 
 
 @pytest.mark.parametrize(
     ("card", "name", "why"),
-    [(NO_IOMMU, "EINVAL", "iommu_platform"), (NO_QUEUE_RESET, "ENOENT", "cannot reset a single queue")],
+    [
+        (NO_IOMMU, "EINVAL", "iommu_platform"),
+        (FOUR_PAIRS_NO_IOMMU, "EINVAL", "iommu_platform"),
+        (NO_QUEUE_RESET, "ENOENT", "cannot reset a single queue"),
+    ],
 )
 def test_forced_zero_copy_is_refused_with_the_reason(lab: GuestLab, card: int, name: str, why: str) -> None:
     wire = lab.wires[card]
@@ -35,6 +39,16 @@ def test_without_insistence_packets_are_copied_and_that_is_said(lab: GuestLab, c
         for version in (4, 6):
             assert fetch(lab, wire.url(version))
         assert server.stop().lost == 0
+
+
+def test_packets_of_two_queues_are_copied_where_zero_copy_is_refused_to_each(lab: GuestLab) -> None:
+    wire = lab.wires[FOUR_PAIRS_NO_IOMMU]
+    with serving(lab, wire=wire) as server:
+        assert "native mode, copy, 2 queues (0, 1)" in server.said
+        assert load(lab, wire.url(), connections=64, seconds=1).errors == 0
+        account = server.stop()
+    assert account.lost == 0
+    assert min(account.received[queue] for queue in (0, 1)) > 50, "the flow table holds after attaching"
 
 
 def test_native_xdp_that_is_refused_is_explained(lab: GuestLab) -> None:
