@@ -193,6 +193,7 @@ class Server:
                 hand_over(self._entered(), image)
             finally:
                 image.close()
+        self._entered().images_held()
         self._site = wanted
 
     @property
@@ -223,10 +224,12 @@ class Server:
         return self._entered().counters()
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Returns after `timeout_s`, or never. UnavailableError as soon as the server can serve no more."""
+        """Returns after `timeout_s`, or never. UnavailableError as soon as the server can serve no more. Lets
+        go of sites served before, with their files, when nothing is sent of them any more."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while until is None or time.monotonic() < until:
             self._entered().require_alive()
+            self._entered().images_held()
             time.sleep(_LOOK_S if until is None else min(_LOOK_S, max(until - time.monotonic(), 0.0)))
         self._entered().require_alive()
 

@@ -30,7 +30,7 @@ from bypass.site.resource import Site
 from bypass.site.scan import Asset
 from bypass.site.sections import HEADER, Header
 from bypass.site.skipped import Skipped
-from bypass.site.source import Tick, changed, read_into
+from bypass.site.source import WINDOW_BYTES, Tick, changed, read_into
 from bypass.site.text import format_bytes, printable
 
 Progress = Callable[[int, int], None]
@@ -38,6 +38,7 @@ Progress = Callable[[int, int], None]
 
 _OVERHEAD_PER_FILE = 512  # slot, record, head and padding of a file, roughly
 _BIGGEST_SHOWN = 3
+_LARGEST_BYTES = WINDOW_BYTES << 32  # windows are numbered in 32 bits (content/window.pxd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ def compile_description(
     files = list(assets(site).values())
     recall = recall or Recall()
     inside = [asset for asset in files if not recall.is_large(asset)]
+    for asset in files:
+        if asset.size > _LARGEST_BYTES:
+            raise _too_large(asset)
     _check_size(name, inside, sum(map(_estimate_bytes, inside)), limit_bytes)
     tick = _ticker(progress, reread_bytes(site) + sum(asset.size for asset in files))
     planner = Planner(site, tick, recall)
@@ -134,6 +138,15 @@ def _ticker(progress: Progress | None, total_bytes: int) -> Tick:
             progress(done_bytes, total_bytes)
 
     return tick
+
+
+def _too_large(asset: Asset) -> SiteError:
+    """Before it is read: a sparse file costs nothing, and reading it years."""
+    return SiteError(
+        f"{printable(asset.path)}: {format_bytes(asset.size)} are too much for one file",
+        why=f"the most is {format_bytes(_LARGEST_BYTES)}",
+        remedy="Take it out of the site.",
+    )
 
 
 def _estimate_bytes(asset: Asset) -> int:

@@ -89,10 +89,10 @@ class LargeFiles:
     def __init__(
         self, files: Sequence[LargeFile], most_open: int = 0, changed: set[tuple[int, int]] | None = None
     ) -> None:
+        self._open: dict[int, _Open] = {}  # the one used last is last
         self._files = files
         self._changed = set() if changed is None else changed
         self._most = most_open or descriptors_at_hand(len(files))
-        self._open: dict[int, _Open] = {}  # the one used last is last
         self._one = threading.Lock()
         for number in range(min(len(files), self._most)):
             try:
@@ -139,6 +139,10 @@ class LargeFiles:
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1].fd)
+
+    def __del__(self) -> None:
+        """Of a site that came to nothing before anybody owned its files."""
+        self.close()
 
     @contextmanager
     def _use(self, number: int) -> Iterator[int]:

@@ -6,7 +6,7 @@ Read whole, octet by octet as a session reads it, and with more behind it: the v
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from cython_ext.content.store cimport Store, image_response
+from cython_ext.content.store cimport Store, image_hash, image_response
 from cython_ext.fuzz.audit cimport fuzz_require
 from cython_ext.fuzz.guard cimport Guard, guard_copy, guard_open, guard_room
 from cython_ext.fuzz.parser cimport require_inside
@@ -15,6 +15,7 @@ from cython_ext.http.body cimport BODY_BAD, BODY_NONE, Body, body_begin, body_sk
 from cython_ext.http.byterange cimport PARTS_MOST, Parts
 from cython_ext.http.conditional cimport OUTCOME_PARTIAL, OUTCOME_PARTS, Outcome, judge_conditions
 from cython_ext.http.folder cimport KEY_EXTRA, KEY_ROOM_LEAST
+from cython_ext.http.path cimport Known, plain_prefix
 from cython_ext.http.request cimport (
     REQUEST_BAD, REQUEST_DONE, REQUEST_NEED_MORE, Request, RequestVerdict, head_scan, request_parse,
 )
@@ -136,6 +137,7 @@ cdef inline void judge_fields(Desk *desk, const Store *store, const Request *req
     room.path = guard_room(&desk.path, request.target_bytes)
     room.key = guard_room(&desk.key, max(request.target_bytes + KEY_EXTRA, <uint32_t>KEY_ROOM_LEAST))
     room.text = guard_room(&desk.line, MADE_BYTES_MOST)
+    room.known = NULL
     alone.target = guard_copy(&desk.part, request.target, request.target_bytes)
     alone.host = guard_copy(&desk.host, request.host, request.host_bytes)
     alone.fields = guard_copy(&desk.fields, request.fields, request.fields_bytes)
@@ -144,8 +146,29 @@ cdef inline void judge_fields(Desk *desk, const Store *store, const Request *req
         found.response < store.header.responses_count, b"a response that the site has", found.response, 0
     )
     fuzz_require(found.text_bytes <= MADE_BYTES_MOST, b"a field line fits its room", found.text_bytes, 0)
+    judge_known(store, &alone, &room, &found)
     if store.responses[found.response].status == 200 and request.conditional:
         judge_parts(store, &store.responses[found.response], &alone)
+
+
+cdef inline void judge_known(
+    const Store *store, const Request *request, Room *room, const Selection *found
+) noexcept nogil:
+    """What was found out about the target before its turn came makes no difference."""
+    cdef Known known
+    cdef Selection again
+    if request.target_bytes == 0 or request.target[0] != 47:
+        return
+    known.target = request.target
+    known.bytes = plain_prefix(request.target, request.target_bytes)
+    known.hash = image_hash(request.target, known.bytes)
+    room.known = &known
+    http_select(store, request, room, &again)
+    room.known = NULL
+    fuzz_require(
+        again.response == found.response and again.line == found.line and again.text_bytes == found.text_bytes,
+        b"one target has one answer", again.response, found.response,
+    )
 
 
 cdef inline void judge_parts(const Store *store, const image_response *response, const Request *request) noexcept nogil:

@@ -148,6 +148,16 @@ def test_another_site_is_served_meanwhile(site: bypass.Site, fake: FakeParts, tm
         server.reload(site)
 
 
+def test_sites_served_before_are_let_go_of(site: bypass.Site, fake: FakeParts) -> None:
+    """With the files that they hold open: until then the space of deleted ones is not free."""
+    with server_of(site, fake) as server:
+        server.reload(site)
+        after_reload = fake.looked
+        assert after_reload
+        server.wait(0.01)
+        assert fake.looked > after_reload
+
+
 def test_a_function_is_given_the_access_log(site: bypass.Site, fake: FakeParts) -> None:
     fake.log_lines = b"one\ntwo\n"
     lines: list[bytes] = []

@@ -49,7 +49,7 @@ def test_slow_start_grows_by_what_each_ack_covers_but_two_segments_at_most(host:
     assert sum(sizes(sent)) <= 200
 
 
-@pytest.mark.rfc("6928", "2", "SHOULD", "after a lost SYN-ACK the initial window is one segment")
+@pytest.mark.rfc("6928", "2", "SHOULD", "two lost SYN-ACKs make the initial window one segment, one does not")
 @pytest.mark.parametrize(("lost", "segments"), [(1, 10), (2, 1)])
 def test_after_two_lost_syn_acks_the_first_flight_is_one_segment(
     host: Host, lost: int, segments: int

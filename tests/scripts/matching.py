@@ -70,8 +70,7 @@ def mistakes(step: Step, seen: Seen, one: Conversation, offset: int, value: Valu
 
 def _of_tcp(step: Step, seen: Seen, one: Conversation, value: Value) -> list[str]:
     found = [] if set(seen.flags) - {"P"} == set(step.flags) - {"P"} else [f"flags {seen.flags}"]
-    ways = (seen.port, seen.source_port, seen.fields["dst"])
-    if ways != (one.port, one.server_port, int.from_bytes(one.link.source, "big")):
+    if another_connection(seen, one):
         found.append(f"another connection's: to port {seen.port} from {seen.source_port}")
     if "sackok" in step.fields and "sackok" not in seen.options:
         found.append("no sackok")
@@ -87,6 +86,11 @@ def _of_tcp(step: Step, seen: Seen, one: Conversation, value: Value) -> list[str
         if wanted_blocks != blocks(seen):
             found.append(f"sack {blocks(seen)}")
     return found + _foreign(seen, one)
+
+
+def another_connection(seen: Seen, one: Conversation) -> bool:
+    ways = (seen.port, seen.source_port, seen.fields["dst"])
+    return ways != (one.port, one.server_port, int.from_bytes(one.link.source, "big"))
 
 
 def _same_octets(text: str, octets: bytes) -> bool:

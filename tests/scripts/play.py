@@ -8,7 +8,15 @@ from dataclasses import replace
 from tests.engine.peer import get_request
 from tests.scripts.language import Script
 from tests.scripts.making import Conversation, made_arp, made_icmp, made_tcp
-from tests.scripts.matching import actual_values, fits, is_capture, mistakes, octets, words
+from tests.scripts.matching import (
+    actual_values,
+    another_connection,
+    fits,
+    is_capture,
+    mistakes,
+    octets,
+    words,
+)
 from tests.scripts.rounds import play_round
 from tests.scripts.steps import Step, read_step
 from tests.scripts.values import MS, ScriptError, evaluate, holds
@@ -61,8 +69,9 @@ class Play:
         elif step.kind == "pass":
             assert step.when is not None
             until = self.wire.now() + step.when.low_ns
-            while self._receive(until) is not None:
-                pass
+            while (seen := self._receive(until)) is not None:
+                if seen.proto == "tcp" and not another_connection(seen, self.one):
+                    take_numbers(self.one, seen)
             self.event_ns = until
         elif step.kind in (">", ">?"):
             self._expect(step)

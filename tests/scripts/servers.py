@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.engine.frames import CLIENT, PORT, SERVER, Link
-from tests.engine.host import TICK, Host
+from tests.engine.host import MS, TICK, Host
 from tests.engine.peer import Peer, get_request
 from tests.scripts.wire import Responses, Seen, read
 
 PATHS = ("/b0", "/b64", "/b1k", "/b10k", "/b1m")
 CLIENT_PORT = 40000
+LONG_NS, LONG_TICK = 20_000 * MS, 16 * TICK
+"""As long as this is still to wait time moves in larger steps."""
 SECOND_ADDRESS = 10
 """What the server's other IPv4 address is above its first."""
 
@@ -63,7 +65,8 @@ class EngineWire:
     def receive(self, until_ns: int) -> Seen | None:
         self._turn()
         while not self.queue and self.now() < until_ns:
-            self.host.now += min(TICK, until_ns - self.now())
+            left_ns = until_ns - self.now()
+            self.host.now += min(TICK if left_ns < LONG_NS else LONG_TICK, left_ns)
             self._turn()
         return self.queue.pop(0) if self.queue else None
 

@@ -59,6 +59,7 @@ class FakeParts:
         self.stopped = threading.Event()
         self.draining = False
         self.offered: list[bytes] = []
+        self.looked = 0
         self.log_lines = b""
         self.connections = 0
         self.any_image = False
@@ -161,6 +162,7 @@ class FakeParts:
         return True
 
     def images_held(self) -> int:
+        self.looked += 1
         return 1
 
     image_serial = 0

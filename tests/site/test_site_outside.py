@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bypass._engine import folder_entries
 from bypass.errors import SiteError
 from bypass.site.builder import SiteBuilder
 from bypass.site.image import SiteImage, open_image
@@ -232,6 +233,29 @@ def test_a_file_that_changed_before_it_is_opened_is_told(root: Path) -> None:
     with pytest.raises(SiteError, match=r"big\.bin: changed while"):
         LargeFiles(large)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_files_that_nobody_came_to_own_are_closed(root: Path) -> None:
+    _, large = built(SiteBuilder(root, large_bytes=LARGE))
+    before = len(os.listdir("/proc/self/fd"))
+    files = LargeFiles(large)
+    assert len(os.listdir("/proc/self/fd")) == before + files.open_files == before + 2
+    del files
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_of_more_windows_than_can_be_numbered_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sparse, it costs who puts it there nothing; it is not read for years before it is refused."""
+    real = folder_entries(bytes(root))
+    assert real is not None
+    size = SIZE.to_bytes(8, "little")
+    assert real.count(size) == 1
+    vast = real.replace(size, ((WINDOW_BYTES << 32) + 1).to_bytes(8, "little"))
+    monkeypatch.setattr("bypass.site.scan.folder_entries", lambda _: vast)
+    with pytest.raises(SiteError, match=r"big\.bin: 4.* are too much for one file"):
+        built(SiteBuilder(root, large_bytes=LARGE))
 
 
 def test_what_keeps_a_file_from_being_read_is_said_with_its_name(tmp_path: Path) -> None:
