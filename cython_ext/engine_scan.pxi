@@ -35,6 +35,8 @@ cdef extern from "<stdlib.h>" nogil:
 cdef extern from "<string.h>" nogil:
     size_t strlen(const char *text)
 
+cdef int64_t SECONDS_MOST = 8_000_000_000   # from 1970, either way: in nanoseconds still 64 bits
+
 cdef packed struct _Entry:
     uint64_t device
     uint64_t inode
@@ -100,7 +102,7 @@ cdef bint _add_entry(_Entries *entries, int fd, const char *name) noexcept nogil
     entry.name_bytes = <uint16_t>octets
     if about.st_mode & S_IFMT == S_IFDIR:
         entry.size = -1
-    elif about.st_mode & S_IFMT == S_IFREG and about.st_mtim.tv_sec < <int64_t>8_000_000_000:
+    elif about.st_mode & S_IFMT == S_IFREG and -SECONDS_MOST < about.st_mtim.tv_sec < SECONDS_MOST:
         entry.size = about.st_size
         entry.mtime_ns = about.st_mtim.tv_sec * 1_000_000_000 + about.st_mtim.tv_nsec
         entry.ctime_ns = about.st_ctim.tv_sec * 1_000_000_000 + about.st_ctim.tv_nsec

@@ -131,6 +131,8 @@ def test_a_repetition_is_written_out() -> None:
         OPEN + "conn b\n< A ack 5\n> R seq 5\nconn a\n< PA get /b64 badsum\ncount drop_tcp_checksum 1\n",
         "< S mss 1460 vlan 5\n> SA vlan 5 ttl 64 df 1 ecn 0 src them dst us opts 020405b4\n",
         "< S mss 1460\n> SA isn one\nrestart 2\ncount open 0\n< A ack 1\n> R seq 1 opts -\n",
+        "< S mss 1460\n> SA opts 0204....\npass 1.5s\n< A\nnone 3s\n",
+        OPEN + "< PA get /b64 times 3\npass 1ms\n< A\ncheck rcv == 1 + 3 * resp\nnone 1s\n",
         OPEN + "conn c to them+10\n< S mss 1460\n> SA src them+10\ncount open 2\n",
         BEGUN + "round 10ms x 20\nround 10ms x 38..40\n+10ms < A ack rcv\n> A len 1460 x 1..99\n",
     ],

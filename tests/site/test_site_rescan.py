@@ -7,12 +7,14 @@ import os
 import random
 import shutil
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bypass._engine import folder_entries, move_places
+from bypass.site.output import compile_to_memfd
 from bypass.site.scan import Scan, ScanPolicy, scan
 
 NAMES = ["a.html", "b.css", ".hidden", "c", "d", "e.txt", "index.html", ".well-known"]
@@ -186,3 +188,19 @@ def test_places_move_with_the_last_beginning_before_them() -> None:
     assert words.tolist() == [10, 0, 25, 1, 14, 2, 92, 3]
     with pytest.raises(ValueError, match="one shift more"):
         move_places(words, 0, 2, array("Q", [10]), array("q", [0]))
+
+
+@pytest.mark.parametrize("second", [-11_676_000_000, -5, 11_676_000_000])
+def test_a_file_of_another_century_is_served(second: int) -> None:
+    """In memory, where a file system takes any time; its nanoseconds need more than 64 bits."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "a.html"
+        path.write_bytes(b"<p>old")
+        os.utime(path, (second, second))
+        assert path.stat().st_mtime_ns == second * 10**9
+        found = scan(Path(folder))
+        assert [asset.mtime_ns for asset in found.assets] == [second * 10**9]
+        assert scan(Path(folder), last=found).assets == found.assets
+        fd, summary = compile_to_memfd(Path(folder))
+        os.close(fd)
+        assert summary.files == 1
