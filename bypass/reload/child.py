@@ -29,6 +29,8 @@ MESSAGE_BYTES = 1 << 16
 PROGRESS_S = 0.1
 NEVER = 1 << 63
 NICENESS = 5
+"""A quarter of a CPU that somebody else wants, too; SCHED_BATCH: and nobody is interrupted for it. SCHED_IDLE
+would let a reload starve beside a worker that spins."""
 
 
 class Speaker:
@@ -124,6 +126,7 @@ def answer(request: dict[str, object], speaker: Speaker) -> None:
 def main(channel_fd: int) -> None:
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with socket.socket(fileno=channel_fd) as channel:
         speaker = Speaker(channel)
         while request := channel.recv(MESSAGE_BYTES):  # nothing: the server is gone
