@@ -66,6 +66,7 @@ cdef enum TcpFlag:
     CONN_TIMER_FAR = 1 << 22    # with CONN_TIMER_LISTED: in a far slot
     CONN_TAGGED = 1 << 23       # the link has a VLAN tag
     CONN_TAG_SERVICE = 1 << 24  # of 802.1ad
+    CONN_PACED = 1 << 26        # new octets wait for their pace: the wheel looks again at the next tick
     CONN_WAIT_LISTED = 1 << 25  # in the list of TIME_WAIT records: phase.wait is valid
 
 cdef enum TimerKind:            # what falls due at rto_at

@@ -9,7 +9,7 @@ When the list is full, a change that would split a run is not made: octets stay 
 sent once more than needed. Nothing is ever taken as received that is not.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memmove
 
 from cython_ext.wire.seqnum cimport seq_le, seq_lt, seq_max, seq_min
@@ -74,6 +74,9 @@ cdef struct Flight:
     # Path MTU (tcp/pathmtu)
     uint32_t mtu_probe          # MtuProbe
     uint32_t mtu_probe_end
+    # Pacing (tcp/pacing)
+    int32_t pace_budget         # octets that may leave now
+    uint32_t paced_us           # when it was last filled
     # HyStart++ (RFC 9406)
     uint32_t round_end
     uint32_t round_rtt_us       # least of this round

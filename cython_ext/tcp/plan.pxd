@@ -15,6 +15,7 @@ from cython_ext.tcp.flight cimport (
     MTU_PROBE_DUE, Flight, FlightRun, flight_next_lost, flight_resent, flight_sent, flight_undo_counts,
 )
 from cython_ext.tcp.loss cimport low_us, rto_arm, rtt_forget, rtt_start, timer_arm_us
+from cython_ext.tcp.pacing cimport pace_holds, pace_pay
 from cython_ext.tcp.pathmtu cimport mss_sent
 from cython_ext.tcp.rack cimport probe_is_wanted, probe_timeout_us
 from cython_ext.wire.seqnum cimport seq_lt, seq_max
@@ -26,11 +27,13 @@ cdef struct TcpPlan:
     uint32_t offset         # of the first one, counted from snd_una
     uint8_t flags
     bint again              # some of it was sent before
+    bint paced              # nothing is due, for its pace holds it
 
 
 cdef inline bint tcp_plan(const TcpConn *conn, const Flight *flight, TcpPlan *plan) noexcept nogil:
     """The next segment that may leave now; False when none may. `flight`: its block, or NULL."""
     cdef FlightRun run
+    plan.paced = False
     if not conn_may_send_data(conn):
         return False
     plan.flags = TCP_ACK
@@ -56,6 +59,9 @@ cdef inline bint plan_new(const TcpConn *conn, const Flight *flight, TcpPlan *pl
     if conn.flags & CONN_PROBE and room == 0:
         room = 1
     plan.octets = <uint32_t>min(min(unsent, room), <uint64_t>conn.mss)
+    if flight != NULL and plan.octets and pace_holds(conn, flight):
+        plan.paced = True
+        return False
     if flight != NULL and flight.mtu_probe == MTU_PROBE_DUE and min(unsent, room) >= conn.mss_most > conn.mss:
         plan.octets = conn.mss_most
     plan.seq = conn.snd_nxt
@@ -162,6 +168,7 @@ cdef inline void sent_with_flight(
     conn.flags &= ~<uint32_t>(CONN_PROBE | CONN_TAIL_PROBE)
     if conn.flags & CONN_RECOVERING:
         flight.recovery_sent += plan.octets
+    pace_pay(flight, plan.octets)
     if flight.mtu_probe:
         mss_sent(conn, flight, plan.seq, end, plan.again, now_ns)
     if plan.again:

@@ -7,7 +7,7 @@ from cython_ext.base.counters cimport (
 )
 from cython_ext.base.pool cimport NIL
 from cython_ext.tcp.conn cimport (
-    CONN_OUTPUT_LISTED, CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED,
+    CONN_OUTPUT_LISTED, CONN_PACED, CONN_PROBE, CONN_RTO_ARMED, TCP_ESTABLISHED,
     TCP_SYN_RCVD, TCP_TIME_WAIT, TIMER_PROBE, TIMER_REORDER,
     TcpConn, tick_of,
 )
@@ -58,6 +58,8 @@ cdef inline void schedule(Worker *worker, uint32_t number) noexcept nogil:
     cdef uint32_t deadline = idle_deadline(worker, number)
     if conn.flags & CONN_RTO_ARMED and <int32_t>(conn.rto_at - deadline) < 0:
         deadline = conn.rto_at
+    if conn.flags & CONN_PACED:
+        deadline = worker.wheel.now         # the next tick
     wheel_list(&worker.wheel, number, deadline)
 
 

@@ -22,6 +22,7 @@ from cython_ext.tcp.conn cimport (
 )
 from cython_ext.tcp.flight cimport RUN_AGAIN, Flight, flight_start
 from cython_ext.tcp.loss cimport low_us
+from cython_ext.tcp.pacing cimport pace_start
 from cython_ext.tcp.pathmtu cimport mss_consider
 from cython_ext.tcp.reassembly cimport Duplicate, Reassembly
 from cython_ext.tcp.table cimport TcpTable, table_init, table_release, table_remove, wait_unlink
@@ -195,6 +196,7 @@ cdef inline void flight_take(Worker *worker, TcpConn *conn, uint64_t now_ns) noe
         flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, conn.timed_at_us, 0)
     else:
         flight_start(&worker.flights[conn.flight], conn.snd_una, conn.snd_nxt, low_us(now_ns), RUN_AGAIN)
+    pace_start(conn, &worker.flights[conn.flight], low_us(now_ns))
     mss_consider(conn, &worker.flights[conn.flight], now_ns)
 
 

@@ -10,11 +10,13 @@ from cython_ext.base.pool cimport NIL
 from cython_ext.content.window cimport WINDOW_BROKEN, WINDOW_HERE
 from cython_ext.tcp.congestion cimport congestion_idle
 from cython_ext.tcp.conn cimport (
-    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_PROBE, CONN_RTO_ARMED, CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
+    CONN_ACK_NOW, CONN_FIN_QUEUED, CONN_PACED, CONN_PROBE, CONN_RTO_ARMED,
+    CONN_SACK, CONN_SACK_DUE, CONN_TIMESTAMPS, TcpConn,
     conn_flight, conn_may_send_data, tick_of,
 )
-from cython_ext.tcp.loss cimport rto_arm, rto_ticks
+from cython_ext.tcp.loss cimport low_us, rto_arm, rto_ticks
 from cython_ext.tcp.output cimport conn_payload_offset, tcp_emit, tcp_offer
+from cython_ext.tcp.pacing cimport pace_fill
 from cython_ext.tcp.plan cimport TcpPlan, tcp_plan, tcp_sent
 from cython_ext.tcp.reassembly cimport SACK_BLOCKS_MOST, SackBlocks, sack_add, sack_from
 from cython_ext.tcp.syn cimport syn_ack_emit
@@ -110,8 +112,11 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
     cdef TcpPlan plan
     cdef uint16_t total
     cdef uint32_t segments = 0
+    conn.flags &= ~<uint32_t>CONN_PACED
     if conn.send_queue and conn_flight(conn) == 0:
         congestion_idle(conn, tick_of(now_ns) - conn.sent_at, rto_ticks(conn))
+    elif conn.flight != NIL:
+        pace_fill(conn, &worker.flights[conn.flight], low_us(now_ns))
     while tcp_plan(conn, connection_flight(worker, conn), &plan):
         if segments == TURN_SEGMENTS or not port_frame(worker, port, spare, &frame):
             output_list(worker, number)
@@ -136,6 +141,8 @@ cdef inline void send_data(Worker *worker, uint32_t number, Spare *spare, uint64
             flight_take(worker, conn, now_ns)
         tcp_sent(conn, connection_flight(worker, conn), &plan, now_ns, &worker.counters)
         segments += 1
+    if plan.paced:
+        conn.flags |= CONN_PACED
     if segments:
         conn.sent_at = tick_of(now_ns)
     if conn_awaits(conn) and conn_flight(conn) == 0 and not conn.flags & CONN_RTO_ARMED:

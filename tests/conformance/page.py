@@ -22,11 +22,17 @@ those that are marked “not on the wire”, with the reason.
 
 PACING = """## Pacing
 
-Not done. Segments leave as soon as the windows let them, 32 a turn and connection. Slow start at twice the
-rate of the path therefore fills its queue until HyStart++ or a loss ends it: the row “clean” of
-[TCP in simulation](tcp-simulation.md) sends hundreds of segments again for that. A budget of octets in the
-flight block, filled from the window and the round trip once a tick, would need no timer for each packet; it
-is to be measured on every row of that table first.
+No timer for each packet: a budget of octets in the flight block (`cython_ext/tcp/pacing.pxd`) fills at two
+windows per round trip and pays for what leaves; who has used it up is looked at again at the next tick. An
+initial window goes at once, unused time is worth half a window at most, what leaves in recovery is held by
+proportional rate reduction alone, and round trips below 4 ms are not paced. `test_tcp_pacing` proves it.
+
+Measured in simulation, every path with 40 lengths between 1 and 1.3 times the row's, before and with it:
+marked (ECN) 56.7 to 77.9 Mbit/s; 2 share 65.2 to 73.2, Jain 857 to 890; clean 47.2 to 49.2; lost in bursts
+36.2 to 36.9; 100 share 91.5 to 92.6; reordered 27.8 to 28.1; 1 % lost 10.5 to 10.4; 300 ms with 1 % lost
+0.97 to 0.94, with half as much sent again. With 1.2 windows beyond slow start, as Linux, reordered was 26.5.
+It does not cure the overshoot of slow start that “clean” shows: acknowledgements already clock it at twice
+the rate of the path, and the delay tells of the queue one round trip after it has filled.
 """
 
 

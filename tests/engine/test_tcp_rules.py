@@ -120,7 +120,7 @@ def test_slow_start_slows_when_the_round_trip_grows(make_host: MakeHost) -> None
             flight = answers
         return len(flight)
 
-    steady, growing = last_round([40] * 4), last_round([40, 40, 80, 80])
+    steady, growing = last_round([2] * 4), last_round([2, 2, 8, 8])
     assert steady == 160 and growing < steady * 2 // 3
 
 
