@@ -140,13 +140,16 @@ cdef inline bint query_matches(
 
 
 cdef inline void query_divide(Query *query) noexcept nogil:
-    """One pass over the query."""
+    """One pass over the query. Without one it is NULL."""
     cdef const uint8_t *at = query.text.octets
-    cdef const uint8_t *last = at + query.text.bytes
+    cdef const uint8_t *last
     cdef const uint8_t *found
     cdef Parameter *parameter
     query.divided = True
     query.count = 0
+    if query.text.bytes == 0:
+        return
+    last = at + query.text.bytes
     while at < last and query.count < PARAMETERS_MOST:
         parameter = &query.parameters[query.count]
         found = <const uint8_t *>memchr(at, 38, last - at)
