@@ -9,7 +9,8 @@ from cython_ext.base.counters cimport C_RESPONSES_2XX, C_TIMERS
 from cython_ext.base.frame cimport Frame
 from cython_ext.base.pool cimport NIL
 from cython_ext.bench.client cimport (
-    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_probe, crowd_shuffle, crowd_tick,
+    Client, Crowd, crowd_close, crowd_frame, crowd_get, crowd_open, crowd_probe, crowd_settle, crowd_shuffle,
+    crowd_tick,
 )
 from cython_ext.bench.layers cimport (
     SEGMENT_OCTETS, time_copy_body, time_driver, time_emit, time_net_input, time_request, time_select,
@@ -139,7 +140,7 @@ cdef class Bench:
         return self._exchange(requests), self._crowd.response_bytes
 
     def _exchange(self, uint64_t requests):
-        cdef uint64_t before, done = 0
+        cdef uint64_t before, ns, done = 0
         cdef uint32_t first = 0
         cdef uint32_t many
         cdef bint complete = True
@@ -150,8 +151,10 @@ cdef class Bench:
                 complete = crowd_get(&self._crowd, first, many)
                 first = first + many if first + many < self._crowd.count else 0
                 done += many
+            ns = self._crowd.turns_ns - before
+            crowd_settle(&self._crowd)
         self._require(complete, "a response did not arrive")
-        return (self._crowd.turns_ns - before) / done
+        return ns / <double>done
 
     def cycle(self, bytes path, uint64_t cycles):
         """Open, GET, close with fresh connections; nanoseconds of the engine per cycle."""
