@@ -146,7 +146,7 @@ cdef inline void judge_submitted(Judge *judge, const uint8_t *frame, uint32_t oc
             witness, &judge.files, packet.seq, frame + packet.tcp + packet.header_bytes, packet.payload_bytes,
             judge.cookies_before, judge.cookies_accepted[0],
         )
-    elif witness.start != packet.seq + 1:
+    elif witness.start != packet.seq + 1 or witness.bytes:      # the same number again: no time has passed here
         witness_begin(witness, packet.seq + 1)
     fuzz_judge(NULL, 0)
 
