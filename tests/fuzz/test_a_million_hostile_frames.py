@@ -26,6 +26,7 @@ DEEP = {
 
 WORLDS = {
     8974279836320644061: "an ACK that came late took up a cookie whose connection was gone",
+    10079359698356900990: "acknowledgements of what was never sent led the judge far ahead of the stream",
 }
 
 BREACHES = {
