@@ -58,7 +58,7 @@ def measure(files: int, runs: int, seconds: int, say: Callable[[str], None]) -> 
         alone_s = []
         for number in range(runs):
             say(f"reload {number + 1} of {runs}")
-            time.sleep(1)
+            time.sleep(1)  # the last one has let go of its image; its client has gone
             alone_s.append(reload(run, changed, number))
         say("requests, no reload")
         quiet = run_wrk(pair, url, connections=_CONNECTIONS, seconds=seconds, cpu=CLIENT_CPU)

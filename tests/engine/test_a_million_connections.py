@@ -16,7 +16,7 @@ from bypass.site.output import compile_to_memfd
 MANY = 1_000_000
 FEW = 1_000
 OCTETS_MOST = 256
-"""For an established idle connection, all told (issue and docs/limits.md)."""
+"""For an established idle connection, all told (docs/limits.md)."""
 PAGE = os.sysconf("SC_PAGESIZE")
 SYN_ACK_TICKS = 6000
 """After so many every timer of a handshake has been looked at, 256 of them a turn."""
